@@ -1,0 +1,1 @@
+"""Benchmarks: figures that anyone can print again, side by side with a baseline of the same run."""

@@ -1,0 +1,18 @@
+"""What Feast knows of the customers, read from their declaration in conf/base/parameters/customers.yml.
+
+`feast apply`, `feast feature-views list` and the other commands work in this folder; `kedro run --pipelines feature_store`
+registers the same objects.
+"""
+
+from pathlib import Path
+
+from churn.config import load
+from churn.io.feature_store import SOURCE, define
+
+_config = load(Path(__file__).parent)
+_definitions = define(_config.declaration.features, _config.path(f"{_config.settings['storage']}/{SOURCE}"))
+
+customer = _definitions.entity
+customer_features_table = _definitions.source
+customer_features = _definitions.view
+churn_v1 = _definitions.service

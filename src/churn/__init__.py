@@ -1,0 +1,1 @@
+"""Churn prediction, from a raw customer table to a monitored model behind an API."""

@@ -1,0 +1,109 @@
+"""`churn`: the commands beside `kedro run`. Each imports what it needs when it runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from churn import config
+from churn.core.errors import ChurnError
+
+
+class _Commands(click.Group):
+    """Shows a user's mistake as one message with exit status 1, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ChurnError as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Declare a customer table, fetch a real one, look at the registry, move the champion."""
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", help="The column that names the customer; guessed where not given.")
+@click.option("--target", help="The column that says who left; guessed where not given.")
+@click.option("--positive", help="The target's value that means left; guessed where not given.")
+def declare(file: Path, key: str | None, target: str | None, positive: str | None) -> None:
+    """Draft the declaration of FILE (CSV or Parquet) as YAML on standard output."""
+    from churn.io.tables import declare as draft
+
+    click.echo(draft(file, key, target, positive), nl=False)
+
+
+@cli.command()
+@click.option("--url", help="Another place to fetch the same file from.")
+def fetch(url: str | None) -> None:
+    """Fetch IBM's real telco table to the place of the raw table; a wrong hash is refused."""
+    from churn.io.fetch import fetch_telco
+
+    settings = config.load()
+    destination = Path(settings.path(settings.settings["raw_customers"]))
+    fetch_telco(destination, **({"url": url} if url else {}))
+    click.echo(f"IBM's telco table (Apache-2.0) is at {settings.settings['raw_customers']}. Next: make run")
+
+
+@cli.command()
+@click.option("--env", help="The environment in conf/ (default: KEDRO_ENV, else base with local on top).")
+@click.option("--json", "as_json", is_flag=True, help="For programs: every version with aliases, metrics, gate and reason.")
+def status(env: str | None, as_json: bool) -> None:
+    """Show the registry: versions, aliases, test metrics with intervals, and why each was promoted or not."""
+    from dataclasses import asdict
+
+    from churn.summary import status_text
+
+    registry = _registry(env)
+    found = registry.versions()
+    click.echo(json.dumps([asdict(entry) for entry in found], indent=2) if as_json else status_text(found))
+
+
+@cli.command()
+@click.argument("version")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Kept in the version's tags.")
+@click.option("--env", help="The environment in conf/.")
+def promote(version: str, reason: str, env: str | None) -> None:
+    """Make VERSION the champion; the old one becomes Previous."""
+    _registry(env).promote(version, reason)
+    click.echo(f"Version {version} is the champion. Undo with: churn rollback")
+
+
+@cli.command()
+@click.option("--env", help="The environment in conf/.")
+def rollback(env: str | None) -> None:
+    """Make the Previous version the champion again."""
+    old, new = _registry(env).rollback()
+    click.echo(f"Version {new} is the champion again, instead of version {old}.")
+
+
+@cli.command()
+@click.option("--env", help="The environment in conf/.")
+def summary(env: str | None) -> None:
+    """Say what the last `kedro run` did and what to do next."""
+    from churn.summary import run_summary
+
+    click.echo(run_summary(config.load(environment=env)))
+
+
+def _registry(env: str | None) -> Any:
+    from churn.io import registry
+
+    settings = config.load(environment=env)
+    registry.connect(config.rooted(settings.settings["tracking_uri"], settings.root))
+    return registry
+
+
+def main() -> None:
+    """The `churn` command."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The outside world: registry (MLflow), feature store (Feast) and the catalog's own datasets."""

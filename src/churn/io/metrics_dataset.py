@@ -1,0 +1,21 @@
+"""Metrics as a JSON file that the tracking server gets too."""
+
+from kedro_datasets.json import JSONDataset
+
+
+class MetricsDataset(JSONDataset):  # type: ignore[misc] - kedro-datasets has no types
+    """A flat mapping of metric to number; inside a tracked run it is logged in one call.
+
+    kedro-mlflow's own metric datasets keep no file and send each metric by itself. It turns
+    `_logging_activated` off for pipelines that are not tracked.
+    """
+
+    _logging_activated = True
+
+    def save(self, data: dict[str, float]) -> None:
+        """Write the file and log the metrics to the active run, if there is one."""
+        import mlflow
+
+        super().save(data)
+        if self._logging_activated and mlflow.active_run() is not None:
+            mlflow.log_metrics(data)

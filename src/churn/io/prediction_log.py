@@ -1,0 +1,200 @@
+"""The prediction log: one row for every answered prediction, in SQLite or PostgreSQL (SQLAlchemy).
+
+What a row is and how the table got its shape are here; who waits for whom is the caller's.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from churn.core.errors import ChurnError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+TABLE = "prediction_log"
+VERSIONS = "prediction_log_schema"
+Kind = Literal["predict", "batch", "what-if"]
+PRODUCTION: tuple[Kind, ...] = ("predict", "batch")
+"""The kinds that monitoring counts as production traffic."""
+
+_LOCK = 0x63687572  # any number, the same in every process: PostgreSQL's advisory lock for migrations
+_TIME = {"sqlite": "TIMESTAMP", "postgresql": "TIMESTAMP WITH TIME ZONE"}
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        f"""CREATE TABLE {TABLE} (
+            prediction_id VARCHAR(36) PRIMARY KEY,
+            predicted_at {{time}} NOT NULL,
+            kind VARCHAR(16) NOT NULL,
+            customer_id TEXT NOT NULL,
+            features TEXT NOT NULL,
+            features_as_of {{time}} NOT NULL,
+            probability DOUBLE PRECISION NOT NULL,
+            threshold DOUBLE PRECISION NOT NULL,
+            model_version VARCHAR(32) NOT NULL,
+            request_id VARCHAR(100) NOT NULL
+        )""",
+        f"CREATE INDEX {TABLE}_time ON {TABLE} (predicted_at)",
+    ),
+)
+"""The table's history: entry n takes version n to n + 1. Entries are added, never changed."""
+
+_log = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """One answered prediction. `features` is a JSON object of every feature used; times are UTC."""
+
+    prediction_id: str
+    predicted_at: datetime
+    kind: Kind
+    customer_id: str
+    features: str
+    features_as_of: datetime
+    probability: float
+    threshold: float
+    model_version: str
+    request_id: str
+
+
+class PredictionLog:
+    """Writes entries, each call one transaction. Not to be written from two threads at once.
+
+    SQLite runs with WAL and synchronous=FULL: what is committed survives a kill and a power cut.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Nothing is opened yet: the first write, or `open`, does.
+
+        Raises:
+            ChurnError: if the URL is neither SQLite nor PostgreSQL.
+        """
+        self._engine = _engine(url)
+        self._insert = _insert(self._engine)
+        self._row: Callable[[Entry], tuple[Any, ...]] = tuple if self._engine.dialect.name == "postgresql" else _as_text
+        self._open: Connection | None = None
+
+    def open(self) -> None:
+        """Connect, and bring the table to this program's version.
+
+        Raises:
+            ChurnError: if the table is of a newer program.
+            sqlalchemy.exc.SQLAlchemyError: if the database does not answer.
+        """
+        if self._open is None:
+            connection = self._engine.connect()
+            try:
+                migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._open = connection
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Commit the entries, all or none; an entry that is there already stays as it is.
+
+        A connection that the server has closed is replaced once.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: if they could not be committed.
+            ChurnError: as `open`.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            self._write(entries)
+        except DBAPIError as error:
+            self.close()
+            if not error.connection_invalidated:
+                raise
+            self._write(entries)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        self.open()
+        assert self._open is not None  # noqa: S101 - open() made it
+        try:
+            self._open.exec_driver_sql(self._insert, [self._row(entry) for entry in entries])
+            self._open.commit()
+        except BaseException:
+            if not self._open.invalidated:
+                self._open.rollback()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; a later write opens another."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+            self._engine.dispose()
+
+
+def migrate(connection: "Connection") -> int:
+    """Apply the migrations that the database has not seen, in one transaction; safe from several processes.
+
+    Returns:
+        The version the table has now.
+
+    Raises:
+        ChurnError: if the database is of a newer program.
+    """
+    kind = connection.dialect.name
+    if kind == "postgresql":  # SQLite's transaction has locked out the others already
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version INTEGER NOT NULL)")
+    version = connection.exec_driver_sql(f"SELECT coalesce(max(version), 0) FROM {VERSIONS}").scalar_one()  # noqa: S608
+    if version > len(MIGRATIONS):
+        connection.rollback()
+        raise ChurnError(f"The prediction log is of schema version {version}; this program knows {len(MIGRATIONS)}. Update the program.")
+    for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("{time}", _TIME[kind]))
+        connection.exec_driver_sql(f"INSERT INTO {VERSIONS} (version) VALUES ({number})")  # noqa: S608
+        _log.info("The prediction log is of schema version %d", number)
+    connection.commit()
+    return len(MIGRATIONS)
+
+
+def _engine(url: str) -> "Engine":
+    from sqlalchemy import create_engine, event, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ChurnError(f"The URL of the prediction log is no database URL: {error}") from None
+    kind = parsed.get_backend_name()
+    if kind not in _TIME:
+        raise ChurnError(f"The prediction log may be sqlite or postgresql, not {kind!r}.")
+    if kind == "postgresql":
+        return create_engine(parsed, connect_args={"connect_timeout": 2})
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": 5, "check_same_thread": False})
+    event.listen(engine, "connect", _durable)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _durable(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN would come late and lock later
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: "Connection") -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _as_text(entry: Entry) -> tuple[Any, ...]:
+    """The entry with its times as SQLAlchemy's DateTime keeps them in SQLite: UTC without a zone."""
+    values = (value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value for value in entry)
+    return tuple(value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value for value in values)
+
+
+def _insert(engine: "Engine") -> str:
+    mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
+    fields = Entry._fields
+    marks = ", ".join(mark for _ in fields)
+    return f"INSERT INTO {TABLE} ({', '.join(fields)}) VALUES ({marks}) ON CONFLICT (prediction_id) DO NOTHING"  # noqa: S608

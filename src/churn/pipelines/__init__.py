@@ -1,0 +1,1 @@
+"""One folder per Kedro pipeline; none imports another."""

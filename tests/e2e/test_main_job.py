@@ -1,0 +1,147 @@
+"""The main job as a user runs it: real commands in a copy of the project."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.projects import QUICK, SAMPLE_ROWS, run_command
+
+MAIN_PIPELINES = ("data_processing", "feature_store", "training", "evaluation", "monitoring")
+REPORTS = ("data_summary.json", "feature_store.json", "decision.json", "test_metrics.json", "evaluation.html", "drift.html", "trials.json")
+PLOTS = ("confusion_matrix.png", "shap_summary.png", "calibration_curve.png", "gain_curve.png")
+
+
+def status(folder: Path) -> list[dict]:
+    done = run_command(folder, "churn", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_first_model_becomes_champion_and_every_report_is_there(finished_project: Path) -> None:
+    (version,) = status(finished_project)
+    assert set(version["aliases"]) == {"Champion", "Staging"}
+    assert version["gate"] == "promoted"
+    assert version["metrics"]["roc_auc_low"] < version["metrics"]["roc_auc"] < version["metrics"]["roc_auc_high"]
+    assert {"git_sha", "data_sha256", "feature_service", "schema_sha256", "model_sha256", "run_id", "gate_reason"} <= set(version["tags"])
+    reports = finished_project / "data" / "reports"
+    assert [name for name in (*REPORTS, *PLOTS) if not (reports / name).stat().st_size] == []
+
+
+def test_rows_are_neither_lost_nor_mixed(finished_project: Path) -> None:
+    data = finished_project / "data"
+    train, test = (pd.read_parquet(data / "models" / f"{side}_frame.parquet") for side in ("training", "test"))
+    assert len(train) + len(test) == SAMPLE_ROWS
+    assert not set(train["customer_id"]) & set(test["customer_id"])
+    raw = pd.read_csv(data / "raw" / "churn.csv", dtype=str).set_index("customerID")
+    assert (raw.loc[test["customer_id"], "Contract"].to_numpy() == test["Contract"].to_numpy()).all()
+    assert ((raw.loc[test["customer_id"], "Churn"] == "Yes").to_numpy() == test["churned"].to_numpy()).all()
+
+
+def test_the_summary_says_what_happened_and_what_to_do_next(finished_project: Path) -> None:
+    done = run_command(finished_project, "churn", "summary")
+    assert done.returncode == 0, done.stderr
+    for text in (
+        f"{SAMPLE_ROWS:,} rows in",
+        "GENERATED SAMPLE",
+        "best reachable ROC-AUC",
+        "promoted",
+        "data/reports/evaluation.html",
+        "churn status",
+    ):
+        assert text in done.stdout
+
+
+def test_mlflow_holds_the_whole_run(finished_project: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished_project}/data/mlflow/mlflow.db")
+    (version,) = client.search_model_versions("name='churn-prediction-model'")
+    run = client.get_run(version.run_id)
+    assert {"challenger_roc_auc", "challenger_average_precision", "challenger_log_loss", "challenger_ece", "baseline_roc_auc"} <= set(
+        run.data.metrics
+    )
+    assert {"best.max_depth", "threshold", "seed"} <= set(run.data.params)
+    artifacts = {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    assert {*PLOTS, "evaluation.html"} <= artifacts
+    assert client.get_metric_history(run.info.run_id, "validation_log_loss")
+    files = [path for path in (finished_project / "data" / "mlflow").rglob("*") if path.is_file()]
+    assert [path.name for path in files if path.suffix in {".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"}] == []
+    requirements = next(path for path in files if path.name == "requirements.txt")
+    assert all("==" in line for line in requirements.read_text().split())
+
+
+@pytest.fixture(scope="module")
+def second(finished_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished project, to change; MLflow stores absolute artifact paths, so they stay readable in the first."""
+    folder = tmp_path_factory.mktemp("second") / "project"
+    shutil.copytree(finished_project, folder, symlinks=True)
+    return folder
+
+
+def test_the_same_table_again_is_the_same_model_and_the_champion_stays(second: Path) -> None:
+    done = run_command(second, "kedro", "run", "--params", QUICK)
+    assert done.returncode == 0, done.stderr
+    new, old = status(second)
+    assert new["tags"]["model_sha256"] == old["tags"]["model_sha256"]
+    assert (new["aliases"], new["gate"], old["aliases"]) == (["Staging"], "rejected", ["Champion"])
+    assert "same model" in new["gate_reason"]
+
+
+@pytest.mark.parametrize("pipeline", ["monitoring", "evaluation", "feature_store", "data_processing"])
+def test_each_pipeline_runs_by_itself_after_a_full_run(second: Path, pipeline: str) -> None:
+    done = run_command(second, "kedro", "run", "--pipelines", pipeline)
+    assert done.returncode == 0, done.stderr
+
+
+def test_promote_and_rollback_move_the_champion(second: Path) -> None:
+    champion = next(entry["version"] for entry in status(second) if "Champion" in entry["aliases"])
+    other = next(entry["version"] for entry in status(second) if "Champion" not in entry["aliases"])
+    assert run_command(second, "churn", "promote", other).returncode == 0
+    assert {entry["version"]: set(entry["aliases"]) - {"Staging"} for entry in status(second)} == {
+        other: {"Champion"},
+        champion: {"Previous"},
+    }
+    assert run_command(second, "churn", "rollback").returncode == 0
+    assert next(entry["version"] for entry in status(second) if "Champion" in entry["aliases"]) == champion
+    unknown = run_command(second, "churn", "promote", "77")
+    assert unknown.returncode == 1
+    assert "no version 77" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+
+
+def test_without_a_table_one_message_and_nothing_written(project: Path) -> None:
+    before = sorted(path for path in (project / "data").rglob("*"))
+    done = run_command(project, "kedro", "run")
+    assert done.returncode == 1
+    assert "data/raw/churn.csv" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert sorted(path for path in (project / "data").rglob("*") if "mlflow" not in path.parts) == before
+
+
+@pytest.mark.real_data
+def test_another_companys_table_needs_a_declaration_and_no_code(project: Path, real_data: Path) -> None:
+    shutil.copy(real_data / "bank" / "Churn_Modelling.csv", project / "data" / "raw" / "churn.csv")
+    shutil.copy(Path(__file__).parents[1] / "data" / "bank_customers.yml", project / "conf" / "base" / "parameters" / "customers.yml")
+    done = run_command(project, "kedro", "run", "--params", QUICK)
+    assert done.returncode == 0, done.stderr
+    (version,) = status(project)
+    assert version["gate"] == "promoted"
+    assert version["metrics"]["roc_auc"] > 0.84
+
+
+@pytest.mark.real_data
+def test_the_real_telco_table_makes_a_good_champion(project: Path, real_data: Path) -> None:
+    shutil.copy(real_data / "telco" / "Telco-Customer-Churn.csv", project / "data" / "raw" / "churn.csv")
+    done = run_command(project, "kedro", "run", "--params", QUICK)
+    assert done.returncode == 0, done.stderr
+    (version,) = status(project)
+    assert version["gate"] == "promoted"
+    assert 0.83 < version["metrics"]["roc_auc"] < 0.87
+    data = json.loads((project / "data" / "reports" / "data_summary.json").read_text())
+    assert data["blanks"]["TotalCharges"] == 11
+    done = run_command(project, "churn", "summary")
+    assert "11 blank TotalCharges" in done.stdout
+    assert "SAMPLE" not in done.stdout

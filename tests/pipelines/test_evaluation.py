@@ -1,0 +1,216 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from churn.core.baseline import fit_baseline
+from churn.core.declaration import Declaration
+from churn.core.encoding import encode
+from churn.core.errors import ChurnError
+from churn.core.evaluation import EvaluationParameters
+from churn.core.model import build_model, feature_types
+from churn.core.profit import Costs, profit_threshold
+from churn.io.registry import RegisteredModel
+from churn.pipelines.evaluation import create_pipeline
+from churn.pipelines.evaluation.nodes import of_model
+from churn.pipelines.evaluation.pipeline import PLOTS
+
+CUSTOMERS = Declaration.model_validate(
+    {
+        "key": "id",
+        "target": {"column": "left", "positive": "Yes"},
+        "columns": {
+            "contract": {"type": "category", "values": ["monthly", "<b>yearly"]},
+            "senior": {"type": "boolean"},
+            "tenure": {"type": "integer"},
+            "charges": {"type": "number"},
+        },
+    }
+)
+COSTS = Costs()
+
+
+def table(rows, seed):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{seed}-{i:05d}" for i in range(rows)],
+            "contract": rng.choice(["monthly", "<b>yearly"], rows),
+            "senior": rng.random(rows) < 0.2,
+            "tenure": rng.integers(0, 72, rows),
+            "charges": rng.normal(60, 20, rows),
+        }
+    )
+    eta = 0.4 - 1.6 * (frame.contract != "monthly") + 0.8 * frame.senior - 0.05 * frame.tenure + 0.01 * frame.charges
+    return frame.assign(churned=rng.random(rows) < 1 / (1 + np.exp(-eta)))
+
+
+def fit(frame):
+    codes = encode(CUSTOMERS.features, frame)
+    kinds = feature_types(CUSTOMERS.features)
+    data = xgboost.DMatrix(codes, frame["churned"], feature_types=kinds, enable_categorical=True)
+    options = {"objective": "binary:logistic", "max_depth": 2, "eta": 0.1, "nthread": 1}
+    booster = xgboost.train(options, data, 80)
+    return build_model(booster, CUSTOMERS.features, frame, threshold=profit_threshold(COSTS), schema_sha256=CUSTOMERS.sha256)
+
+
+@pytest.fixture(scope="module")
+def models():
+    train_rows = table(3000, 1)
+    noise = train_rows.assign(contract=np.random.default_rng(0).permutation(train_rows["contract"]))
+    good, weak = fit(train_rows), fit(noise)
+    baseline = fit_baseline(train_rows, train_rows["churned"].to_numpy(bool), CUSTOMERS.features)
+    return {"good": RegisteredModel("2", good, {}), "weak": RegisteredModel("1", weak, {}), "baseline": baseline}
+
+
+class Recorder(MemoryDataset):
+    """Remembers the order in which datasets are saved."""
+
+    order: list[str]
+    name: str
+
+    def save(self, data):
+        self.order.append(self.name)
+        super().save(data)
+
+
+def evaluate(models, challenger, champion, test_rows, **gate):
+    order = []
+    inputs = {
+        "test_frame": test_rows,
+        "challenger": models[challenger],
+        "champion": models[champion] if champion else None,
+        "baseline_model": models["baseline"],
+        "params:customers": CUSTOMERS,
+        "params:costs": COSTS,
+        "params:evaluation": EvaluationParameters.model_validate({"gate": gate}),
+    }
+    # None cannot be put into Kedro's MemoryDataset; the registry's dataset loads it.
+    datasets = {name: Given(value) for name, value in inputs.items()}
+    for name in create_pipeline().all_outputs():
+        datasets[name] = Recorder(copy_mode="assign")
+        datasets[name].order, datasets[name].name = order, name
+    catalog = DataCatalog(datasets)
+    SequentialRunner().run(create_pipeline(), catalog)
+    return {name: catalog[name].load() for name in create_pipeline().all_outputs()}, order
+
+
+class Given(MemoryDataset):
+    """An input of the pipeline, None too."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def load(self):
+        return self.value
+
+    def exists(self):
+        return True
+
+
+@pytest.fixture(scope="module")
+def second(models):
+    return evaluate(models, "good", "weak", table(2000, 2))
+
+
+@pytest.fixture(scope="module")
+def first(models):
+    return evaluate(models, "good", None, table(2000, 2))
+
+
+def test_a_better_model_replaces_the_champion_and_the_promotion_comes_last(second):
+    found, order = second
+    assert order[-1] == "promotion"
+    assert set(order) == create_pipeline().all_outputs()
+    assert found["decision"]["outcome"] == "promoted"
+    told = found["promotion"]
+    assert (told["version"], told["expected_champion"], told["outcome"]) == ("2", "1", "promoted")
+    assert told["reason"] == found["decision"]["reason"]
+    assert told["metrics"] == of_model(found["test_metrics"], "challenger")
+
+
+def test_the_first_model_has_no_champion_to_meet(first):
+    found, _ = first
+    assert (found["decision"]["outcome"], found["promotion"]["expected_champion"]) == ("promoted", None)
+    assert list(found["predictions"]) == ["customer_id", "churned", "challenger", "baseline"]
+    assert set(found["comparisons"]) == {"baseline"}
+    assert not any(name.startswith("champion_") for name in found["test_metrics"])
+
+
+def test_the_reverse_is_rejected(models):
+    found, _ = evaluate(models, "weak", "good", table(2000, 2))
+    assert found["decision"]["outcome"] == "rejected"
+    assert found["promotion"]["outcome"] == "rejected"
+
+
+def test_the_same_model_stays_champion(models):
+    found, _ = evaluate(models, "good", "good", table(500, 2))
+    assert found["decision"]["outcome"] == "kept"
+    assert "No rule was applied" in found["evaluation_report"]
+
+
+def test_every_model_is_scored_on_the_same_customers(second, models):
+    predictions, rows = second[0]["predictions"], table(2000, 2)
+    np.testing.assert_array_equal(predictions["challenger"], models["good"].model.predict(rows))
+    np.testing.assert_array_equal(predictions["champion"], models["weak"].model.predict(rows))
+    np.testing.assert_array_equal(predictions["baseline"], models["baseline"].predict(rows))
+    assert predictions["customer_id"].tolist() == rows["customer_id"].tolist()
+
+
+def test_metrics_are_flat_numbers_with_intervals_and_all_reports_are_json(second):
+    found, _ = second
+    for model in ("challenger", "champion", "baseline"):
+        for metric in ("roc_auc", "average_precision", "f1", "log_loss", "brier", "top_decile_lift", "profit"):
+            name = f"{model}_{metric}"
+            assert found["test_metrics"][f"{name}_low"] <= found["test_metrics"][name] <= found["test_metrics"][f"{name}_high"]
+    for name in ("test_metrics", "comparisons", "segments", "decision", "promotion"):
+        assert json.loads(json.dumps(found[name], allow_nan=False)) == found[name]
+
+
+def test_segments_are_the_declared_categories_and_booleans(second):
+    shown = {(segment["feature"], segment["value"]) for segment in second[0]["segments"]}
+    assert shown == {("contract", "monthly"), ("contract", "<b>yearly"), ("senior", "Yes"), ("senior", "No")}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, and the open tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.open, self.images = [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for key, value in attrs if key in ("src", "href") and not value.startswith("data:")]
+        self.images += tag == "img"
+        if tag not in ("img", "meta", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone_and_says_what_was_decided(second):
+    found, _ = second
+    page = found["evaluation_report"]
+    read = Page(page)
+    assert (read.links, read.open, read.images) == ([], [], len(PLOTS))
+    assert "http" not in re.sub(r"data:[^\"]+", "", page)
+    assert "Promoted to champion: version 2" in page
+    assert "against champion version 1" in page
+    assert f"{found['test_metrics']['challenger_roc_auc']:.4f}" in page
+    assert "&lt;b&gt;yearly" in page
+    assert "<b>yearly" not in page
+
+
+def test_test_customers_of_one_class_stop_the_run_with_advice(models):
+    rows = table(200, 2)
+    with pytest.raises(ChurnError, match="one class only"):
+        evaluate(models, "good", None, rows.assign(churned=False))

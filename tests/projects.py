@@ -1,0 +1,34 @@
+"""Copies of the project, and commands run in them as a user types them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SAMPLE_ROWS = 3000
+QUICK = "training.budgets.default.trials=4,training.budgets.default.folds=3"
+"""A search that is short, not good: for tests that need some champion."""
+
+
+def copy_project(folder: Path) -> Path:
+    """The project, without data, in a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("conf", "feature_repo", "notebooks", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local"))
+    (folder / "conf" / "local").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("raw", "processed", "features", "models", "reports"):
+        (folder / "data" / name).mkdir(parents=True)
+    return folder
+
+
+def run_command(folder: Path, *command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    """A command of the environment's `bin` as a user types it, in a folder."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_"))}
+    environment["COLUMNS"] = "200"
+    program = str(Path(sys.executable).parent / command[0])
+    line = [program, *command[1:]]
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
