@@ -118,6 +118,8 @@ def apply_decision(promotion: dict[str, Any]) -> None:
         promotion: `version`, `expected_champion` (a version or None), `outcome`, `reason` and `metrics` (name to number).
     """
     client, number = _client(), promotion["version"]
+    if number == promotion["expected_champion"]:
+        return  # the champion met itself: why it was promoted stays on record
     tags = {GATE: promotion["outcome"], GATE_REASON: promotion["reason"], TEST_METRICS: json.dumps(promotion["metrics"], sort_keys=True)}
     for key, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, number, key, value)
