@@ -57,10 +57,11 @@ def _table_lines(config: Config, data: dict[str, Any]) -> list[str]:
         lines.append(f"                 {blanks}")
     sample = _sample(config)
     if sample.get("sha256") == data["source"]["sha256"]:
-        lines.append(
-            f"                 THIS IS A GENERATED SAMPLE, not real customers. Its best reachable ROC-AUC is known: {sample['bayes_auc']:.3f}."
-        )
-        lines.append(f"                 Your own table: {config.settings['raw_customers']} (docs/your-own-table.md); IBM's real one: make data")
+        own = f"Your own table: {config.settings['raw_customers']} (docs/your-own-table.md)"
+        lines += [
+            f"                 A GENERATED SAMPLE, not real customers; its best reachable ROC-AUC is known: {sample['bayes_auc']:.3f}",
+            f"                 {own}; IBM's real one: make data",
+        ]
     return lines
 
 

@@ -18,9 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TYPED = [line.split("#")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S) for line in block.splitlines()]
 BY_HAND = {"kedro viz run", "kedro mlflow ui"}
 """Servers: started and asked below."""
-LONG = {
-    "kedro run --params training.budget=thorough": f"kedro run --pipelines training --params training.budget=thorough,{QUICK.replace('default', 'thorough')}"
-}
+SHORTENED = f"training.budget=thorough,{QUICK.replace('default', 'thorough')}"
+LONG = {"kedro run --params training.budget=thorough": f"kedro run --pipelines training --params {SHORTENED}"}
 """The same command with a search that fits into a test."""
 
 

@@ -167,13 +167,24 @@ def test_boosters_of_different_base_scores_are_not_merged():
         merge([boost(rows, churned), boost(rows, churned, base_score=0.4)], [1, 1])
 
 
-def test_greedy_choice_is_never_worse_than_the_best_and_drops_noise():
+def test_the_average_of_equally_good_members_beats_the_best_and_noise_weighs_nothing():
     draw = np.random.default_rng(0)
     truth = draw.normal(size=4000)
     churned = draw.random(4000) < 1 / (1 + np.exp(-truth))
     good = [truth + draw.normal(scale=0.7, size=4000) for _ in range(3)]
     margins = np.array([*good, draw.normal(scale=3, size=4000)])
-    counts = choose_members(margins, churned, 12)
-    assert counts[3] == 0
-    assert (counts[:3] > 0).all()
-    assert log_loss(churned, np.average(margins, axis=0, weights=counts)) < min(log_loss(churned, one) for one in margins)
+    weights = choose_members(margins, churned, 4)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[3] < 1e-3
+    assert (weights[:3] > 0.1).all()
+    assert log_loss(churned, weights @ margins) < min(log_loss(churned, one) for one in margins)
+    assert np.count_nonzero(choose_members(margins, churned, 2)) == 2
+
+
+def test_where_the_average_is_worse_than_a_yardstick_the_best_stands_alone():
+    draw = np.random.default_rng(1)
+    truth = draw.normal(size=60) * 2
+    churned = draw.random(60) < 1 / (1 + np.exp(-truth))
+    margins = np.array([np.where(churned, 2.0, -2.0), np.where(draw.random(60) < 0.9, 0.0, -30.0)])
+    np.testing.assert_array_equal(choose_members(margins, churned, 2, yardsticks=(0,)), [1, 0])
+    assert choose_members(margins, churned, 2)[1] > 0

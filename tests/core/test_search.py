@@ -22,7 +22,7 @@ FEATURES = (
     Feature(name="months", type="integer", label="Months"),
     Feature(name="spend", type="number", label="Spend"),
 )
-BUDGET = {"trials": 9, "folds": 3, "final_folds": 4, "members": 3, "rounds": 60, "patience": 10}
+BUDGET = {"trials": 8, "folds": 3, "members": 3, "rounds": 200, "patience": 10}
 
 
 def quick(**changes: object) -> TrainingParameters:
@@ -30,7 +30,7 @@ def quick(**changes: object) -> TrainingParameters:
     return TrainingParameters.model_validate({**raw, **changes})
 
 
-def customers(count: int = 1200, bend: float = 1.0, seed: int = 4) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+def customers(count: int = 800, seed: int = 4) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     draw = np.random.default_rng(seed)
     rows = pd.DataFrame(
         {
@@ -42,7 +42,7 @@ def customers(count: int = 1200, bend: float = 1.0, seed: int = 4) -> tuple[pd.D
         }
     )
     linear = 0.9 * (rows.plan == "basic") - 0.04 * rows.months + 0.01 * rows.spend
-    score = linear + bend * 2.0 * ((rows.months > 30) & (rows.plan == "pro"))
+    score = linear + 2.0 * ((rows.months > 30) & (rows.plan == "pro"))
     rows.loc[draw.random(count) < 0.1, "spend"] = np.nan
     return rows, (draw.random(count) < 1 / (1 + np.exp(-score))).to_numpy(), [f"C{number:05d}" for number in draw.permutation(count)]
 
@@ -124,12 +124,17 @@ def test_the_model_beats_defaults_and_baseline_on_fresh_customers(trained, table
 
 
 def test_on_a_small_linear_table_the_logistic_regression_is_in_the_model_and_no_worse():
-    rows, churned, ids = customers(400, bend=0, seed=6)
-    fitted = fit(rows, churned, ids)
+    features = tuple(Feature(name=f"x{place}", type="number", label="X") for place in range(8))
+    draw = np.random.default_rng(6)
+    values = draw.normal(size=(6400, 8))
+    churned = draw.random(6400) < 1 / (1 + np.exp(-0.5 * values.sum(axis=1)))
+    rows = pd.DataFrame(values, columns=[feature.name for feature in features])
+    seen, fresh = rows.iloc[:400], rows.iloc[400:]
+    ids = [str(number) for number in range(400)]
+    fitted = train(seen, churned[:400], ids, features, quick(), threshold=0.2, schema_sha256="s")
+    baseline = log_loss(churned[400:], logit(fit_baseline(seen, churned[:400], features).predict(fresh)))
     assert fitted.parameters["linear_weight"] > 0
-    fresh, outcome, _ = customers(8000, bend=0, seed=7)
-    baseline = log_loss(outcome, logit(fit_baseline(rows, churned, FEATURES).predict(fresh)))
-    assert log_loss(outcome, logit(fitted.model.predict(fresh))) < baseline + 0.004
+    assert log_loss(churned[400:], logit(fitted.model.predict(fresh))) < baseline + 0.003
 
 
 def test_a_logistic_regression_written_as_trees_scores_as_it_does_and_explains_exactly(table):
@@ -142,8 +147,10 @@ def test_a_logistic_regression_written_as_trees_scores_as_it_does_and_explains_e
     frame = xgboost.train({**FIXED, "base_score": 0.4}, matrix, 1)
     booster = linear_booster(baseline, codes, frame, 0.4)
     margins = booster.predict(matrix, output_margin=True)
-    assert np.abs(margins - baseline.margins(codes)).max() < 0.3
-    assert np.abs(margins - baseline.margins(codes)).mean() < 0.01
+    gaps = np.abs(margins - baseline.margins(codes))
+    assert gaps.mean() < 0.01
+    known = np.isnan(codes[:, 4])  # without the one feature of more values than bins, the steps are exact
+    np.testing.assert_allclose(margins[known], baseline.margins(codes)[known], atol=1e-5)
     np.testing.assert_array_equal(booster.inplace_predict(codes, predict_type="margin"), margins)
     np.testing.assert_allclose(booster.predict(matrix, pred_contribs=True).sum(axis=1), margins, atol=1e-5)
 
@@ -159,7 +166,9 @@ def test_a_large_table_is_searched_on_some_rows_and_fitted_on_all(table):
     parameters = quick(search_rows=1000, budgets={"quick": {**BUDGET, "trials": 4}})
     fitted = fit(rows, churned, ids, parameters)
     assert parameters.final_folds(3000) == 2
-    assert parameters.final_folds(1000) == 4
+    assert (parameters.members(900), parameters.members(3000)) == (3, 1)
+    assert sum(trial["weight"] > 0 for trial in fitted.trials) + (fitted.parameters["linear_weight"] > 0) == 1
+    assert parameters.final_folds(1100) == 2
     assert np.isfinite(fitted.oof).all()
     assert ((fitted.oof > 0) & (fitted.oof < 1)).all()
 
@@ -168,7 +177,7 @@ def test_too_few_churners_are_named_before_anything_is_fitted(table):
     rows, churned, ids = table
     few = np.zeros_like(churned)
     few[:2] = True
-    with pytest.raises(ChurnError, match="1200 training rows with 2 churners do not fill"):
+    with pytest.raises(ChurnError, match="800 training rows with 2 churners do not fill"):
         fit(rows, few, ids)
 
 

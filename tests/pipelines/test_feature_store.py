@@ -43,7 +43,11 @@ def test_online_values_are_the_tables_whatever_the_working_directory(
     assert list(answer.columns) == list(COLUMNS)
     assert answer.columns == {name: [row[name] for row in rows] for name in COLUMNS}
     assert answer.as_of == [row["event_timestamp"].replace(microsecond=0) for row in rows]
-    assert sorted(path.name for path in (project / "data" / "features").iterdir()) == ["customer_features.parquet", "online.db", "registry.db"]
+    assert sorted(path.name for path in (project / "data" / "features").iterdir()) == [
+        "customer_features.parquet",
+        "online.db",
+        "registry.db",
+    ]
 
 
 def test_an_unknown_customer_has_no_values_and_no_time(project: Path) -> None:

@@ -14,7 +14,7 @@ from churn.io.feature_store_reads import OnlineFeatures
 from tests.feature_tables import COLUMNS, FIRST, LAST, customers, declaration, feast_file, feature_project, write_features
 from tests.projects import ROOT
 
-# Point -> the call during which the process dies, and whether the new values are already served then.
+# Where the process dies, and whether the new values are served then (None: Feast alone, which writes in place).
 POINTS = {
     "registry half written": False,
     "registered, registry not in place": False,
@@ -29,15 +29,16 @@ POINTS = {
 
 VICTIM = '''
 """Fork one child per point, which registers and materializes until it kills itself. Prints how each ended."""
-import json, os, signal, sqlite3, sys
+import json, os, signal, sys, traceback
 from pathlib import Path
-import duckdb, feast  # once, before the forks
+import feast  # once, before the forks, with what it imports later
+import feast.infra.compute_engines.local.compute, feast.infra.offline_stores.duckdb, ibis.backends.duckdb
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.registry.file import FileRegistryStore
 from churn.io import feature_store, feature_store_files
 from tests.feature_tables import FIRST, LAST, declaration, feast_file
 
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 def after(times, action=die):
@@ -57,7 +58,7 @@ def half_registry(self, proto):
 
 write = SqliteOnlineStore.online_write_batch
 
-def at(point, plain):
+def at(point):
     if "registry half written" in point:
         FileRegistryStore._write_registry = half_registry
     elif point == "registered, registry not in place":
@@ -69,7 +70,7 @@ def at(point, plain):
         SqliteOnlineStore.online_write_batch = lambda self, config, table, data, progress: write(self, config, table, data, row)
     elif point == "between two batches":
         batch = after(1)
-        SqliteOnlineStore.online_write_batch = lambda *args: (batch(), write(*args))
+        SqliteOnlineStore.online_write_batch = lambda *args, **named: (batch(), write(*args, **named))
     elif point == "materialized, store not in place":
         feature_store_files._put_store_in_place = die
     elif point == "store in place, registry not":
@@ -77,9 +78,8 @@ def at(point, plain):
 
 def work(point, project):
     file, source = str(feast_file(project)), str(project / "data/features/customer_features.parquet")
-    plain = "plain feast" in point
-    at(point, plain)
-    if plain:
+    at(point)
+    if "plain feast" in point:
         store = feast.FeatureStore(config=feature_store.read_config(file))
         defined = feature_store.define(declaration().features, source)
         if "registry" in point:
@@ -93,8 +93,11 @@ ended = {}
 for point, project in json.loads(sys.argv[1]).items():
     child = os.fork()
     if child == 0:
-        work(point, Path(project))
-        os._exit(0)
+        try:
+            work(point, Path(project))
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)  # no clean end of an interpreter whose threads stayed behind in the parent
     ended[point] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(json.dumps(ended))
 '''

@@ -8,7 +8,7 @@ from typing import Any
 import ibis
 import pytest
 from kedro.config import OmegaConfigLoader
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 from kedro.runner import SequentialRunner
 
 from churn.core.errors import ChurnError
@@ -89,7 +89,7 @@ def test_a_table_of_another_declaration_is_refused_before_anything_is_registered
 
 def test_an_empty_table_is_refused(project: Path) -> None:
     write_features(project, [])
-    with pytest.raises(ChurnError, match="no rows"):
+    with pytest.raises(DatasetError, match="no rows"):
         run(project)
     assert not (project / "data" / "features" / "online.db").exists()
 

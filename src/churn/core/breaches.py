@@ -2,39 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from enum import StrEnum
 from typing import Any
 
 from churn.core.declaration import Column, Declaration
 from churn.core.errors import BreachError
+from churn.core.rules import NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name, listed, nearest
 
 DECLARED_IN = "conf/base/parameters/customers.yml"
-EXAMPLES = 3
-"""How many examples a breach shows."""
-ROWS, POSITIVES, NEGATIVES, OTHER_VALUES = "rows", "positives", "negatives", "other_values"
-"""What is counted beside the rules: rows, rows of each class, and how many values of the target are not the positive one."""
 SHOWN = 60
 """Characters of a value that a message shows."""
-
-
-class Rule(StrEnum):
-    """The rules of a declaration, as a message names them."""
-
-    NO_ROWS = "no rows"
-    MISSING_COLUMN = "missing column"
-    UNKNOWN_COLUMN = "unknown column"
-    RENAMED_COLUMN = "renamed column"
-    REPEATED_COLUMN = "repeated column"
-    BAD_EXPRESSION = "derived expression"
-    BLANK = "missing value"
-    WRONG_TYPE = "wrong type"
-    OUT_OF_RANGE = "out of range"
-    UNKNOWN_VALUE = "unknown value"
-    DUPLICATE_KEY = "duplicate key"
-    ONE_CLASS = "one class only"
-    LEAK = "gives the answer away"
-    SPLIT = "empty split"
 
 
 @dataclass(frozen=True)
@@ -54,11 +30,6 @@ class Breach:
         return f"  {self.column}: {self.rule}{rows}: {self.detail}{f' Found {shown}.' if shown else ''}"
 
 
-def repeated_name(name: str, times: int) -> str:
-    """How readers rename a header name that has come before, so that every column keeps a name of its own."""
-    return f"{name} (repeated {times})"
-
-
 def column_breaches(columns: Sequence[str], declaration: Declaration) -> list[Breach]:
     """Compare the names in the file with the declared ones: repeated, missing, unknown and renamed."""
     repeated = [name for name in columns if _is_repeated(name, columns)]
@@ -69,7 +40,7 @@ def column_breaches(columns: Sequence[str], declaration: Declaration) -> list[Br
     for name in missing:
         near = nearest(name, unknown)
         if near is None:
-            breaches.append(Breach(name, Rule.MISSING_COLUMN, f"the file has no such column; it has {_listed(columns)}."))
+            breaches.append(Breach(name, Rule.MISSING_COLUMN, f"the file has no such column; it has {listed(columns)}."))
         else:
             unknown.remove(near)
             breaches.append(Breach(name, Rule.RENAMED_COLUMN, f"the file has no such column, but {near!r}, which is not declared."))
@@ -78,18 +49,6 @@ def column_breaches(columns: Sequence[str], declaration: Declaration) -> list[Br
         hint = f" Did you mean {near!r}?" if near else ""
         breaches.append(Breach(name, Rule.UNKNOWN_COLUMN, f"it is not declared.{hint} Declare it, or list it under `ignore`."))
     return breaches
-
-
-def nearest(name: str, candidates: Sequence[str]) -> str | None:
-    """The candidate spelled most like `name`, case and punctuation aside; None if none is near."""
-    plain = {_plain(candidate): candidate for candidate in reversed(candidates)}
-    found = get_close_matches(_plain(name), list(plain), n=1, cutoff=0.75)
-    return plain[found[0]] if found else None
-
-
-def count_name(rule: Rule, column: str) -> str:
-    """The name under which the rows that break `rule` in `column` are counted."""
-    return f"{rule}: {column}"
 
 
 def broken(counts: Mapping[str, Any], declaration: Declaration) -> dict[str, tuple[Rule, str, int]]:
@@ -209,7 +168,7 @@ def _target_detail(rule: Rule, declaration: Declaration, found: Sequence[tuple[s
         return "nobody knows whether these customers left; leave such rows out."
     known = [target.positive] if target.negative is None else [target.positive, target.negative]
     hint = "" if target.negative is not None else " and one other value; if it is right, declare `negative`, or merge the values"
-    return f"the target holds {_listed(known)}{hint}.{_near_values(known, found)}"
+    return f"the target holds {listed(known)}{hint}.{_near_values(known, found)}"
 
 
 def _column_detail(rule: Rule, column: Column, found: Sequence[tuple[str | None, str | None]]) -> str:
@@ -228,7 +187,7 @@ def _column_detail(rule: Rule, column: Column, found: Sequence[tuple[str | None,
             if high is None
             else f"the range is {f'{low} to {high}' if low is not None else f'at most {high}'}."
         )
-    return f"the values are {_listed(column.values or ())}.{_near_values(column.values or (), found)}"
+    return f"the values are {listed(column.values or ())}.{_near_values(column.values or (), found)}"
 
 
 def _near_values(known: Sequence[str], found: Sequence[tuple[str | None, str | None]]) -> str:
@@ -238,11 +197,7 @@ def _near_values(known: Sequence[str], found: Sequence[tuple[str | None, str | N
 
 def _is_repeated(name: str, columns: Sequence[str]) -> bool:
     base, mark, _ = name.rpartition(" (repeated ")
-    return bool(mark) and base in columns
-
-
-def _plain(text: str) -> str:
-    return "".join(character for character in text.lower() if character.isalnum()) or text
+    return bool(mark) and base.lower() in {column.lower() for column in columns}
 
 
 def _quoted(value: str | None) -> str:
@@ -253,8 +208,3 @@ def _quoted(value: str | None) -> str:
 
 def _example(key: str, owner: str | None, value: str | None) -> str:
     return _quoted(value) if owner is None or owner == value else f"{_quoted(value)} ({key} {_quoted(owner)})"
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churn.core.breaches import EXAMPLES, NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name
 from churn.core.declaration import CHURNED, SPLIT, Column, Declaration
+from churn.core.derived import with_derived
 from churn.core.expressions import (
     churned,
     event_time,
@@ -17,9 +17,9 @@ from churn.core.expressions import (
     time,
     trimmed,
     typed_columns,
-    with_derived,
 )
 from churn.core.processing import ProcessingParameters
+from churn.core.rules import EXAMPLES, NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -83,7 +83,7 @@ def derived_counts(raw: "ir.Table", declaration: Declaration, name: str) -> "ir.
     Raises:
         DeclarationError: if the engine refuses the expression.
     """
-    table = with_derived(raw.select(**typed_columns(raw, declaration)), [(name, declaration.derived[name])])
+    table = with_derived(raw.select(**typed_columns(raw, declaration)), {name: declaration.derived[name]})
     value = table[name]
     return table.aggregate(**{count_name(Rule.WRONG_TYPE, name): table.count(where=value.isnan() | value.isinf())})
 

@@ -9,7 +9,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from churn.core.errors import DeclarationError
 
 ColumnType = Literal["category", "boolean", "integer", "number"]
-Text = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("YAML reads an unquoted Yes, No, on or off as true or false: put it in quotes")
+    return value if value is None else str(value)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
 
 CUSTOMER_ID = "customer_id"
 EVENT_TIMESTAMP = "event_timestamp"
@@ -88,10 +96,11 @@ class Declaration(_Strict):
         roles = [self.key, self.target.column, *self.columns, *self.derived, *self.ignore]
         if self.observed_at is not None:
             roles.append(self.observed_at)
-        twice = sorted({name for name in roles if roles.count(name) > 1})
+        folded = [name.casefold() for name in roles]  # SQL names do not differ by case
+        twice = sorted({name for name in roles if folded.count(name.casefold()) > 1})
         if twice:
-            raise ValueError(f"declared in more than one role: {', '.join(twice)}")
-        taken = sorted(RESERVED & {*self.columns, *self.derived})
+            raise ValueError(f"declared twice (case does not count): {', '.join(twice)}")
+        taken = sorted(name for name in (*self.columns, *self.derived) if name.casefold() in RESERVED)
         if taken:
             raise ValueError(f"reserved for the pipelines, rename the column: {', '.join(taken)}")
         return self

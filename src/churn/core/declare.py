@@ -1,16 +1,14 @@
-"""Draft the declaration of a table from its profile: commented YAML for a person to read and edit."""
+"""Draft the declaration of a table from its profile: what each column becomes, and why not a feature."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from churn.core.breaches import nearest
 from churn.core.declaration import RESERVED, Declaration
 from churn.core.errors import ChurnError
 from churn.core.expressions import FALSE, TRUE
 from churn.core.profile import ColumnProfile
+from churn.core.rules import Rule, count_name, nearest
 
 MOST_VALUES = 50
 """Distinct texts up to which a column is a category with its values listed."""
@@ -74,6 +72,18 @@ def roles(profiles: Sequence[ColumnProfile], values: Values, key: str | None, ta
     return Roles(owner, wanted, yes, no, observed_at)
 
 
+def refuse_repeated_keys(counts: Mapping[str, Any], found: Roles) -> None:
+    """Stop if key and time together repeat; `counts` are those of `churn.core.checks.class_counts`.
+
+    Raises:
+        ChurnError: with the number of rows.
+    """
+    repeated = counts[count_name(Rule.DUPLICATE_KEY, found.key)]
+    if repeated:
+        at = f" at the same {found.observed_at}" if found.observed_at else ""
+        raise ChurnError(f"--key {found.key}: {repeated:,} rows repeat a key{at}. A customer has one row, or one per time.")
+
+
 def draft(profiles: Sequence[ColumnProfile], values: Values, found: Roles) -> dict[str, tuple[dict[str, Any] | None, str]]:
     """For every column without a role: its declaration (None: to be ignored) and a comment."""
     taken = {found.key, found.target, found.observed_at}
@@ -98,26 +108,6 @@ def declaration(columns: Mapping[str, tuple[dict[str, Any] | None, str]], found:
     target = {"column": found.target, "positive": found.positive, "negative": found.negative}
     ignored = [name for name, (column, _) in columns.items() if column is None]
     return Declaration.parse({"key": found.key, "target": target, "observed_at": found.observed_at, "columns": kept, "ignore": ignored})
-
-
-def written(columns: Mapping[str, tuple[dict[str, Any] | None, str]], found: Roles, source: str) -> str:
-    """The draft as commented YAML."""
-    kept = {name: entry for name, entry in columns.items() if entry[0] is not None}
-    ignored = {name: comment for name, (column, comment) in columns.items() if column is None}
-    target = {"column": found.target, "positive": found.positive, "negative": found.negative}
-    lines = [
-        f"# Drafted by `churn declare` from {_one_line(source)}: read it, edit it, and put it at conf/base/parameters/customers.yml.",
-        "customers:",
-        _line(2, f"key: {_yaml(found.key)}", "becomes customer_id"),
-        _line(2, f"target: {_yaml(target)}", "positive: the value that means churned"),
-        _line(2, f"observed_at: {_yaml(found.observed_at)}", "a column with the time a row describes; null: one row per customer"),
-        "  columns:                  # further keys: max, unit, label (text for people), actionable: true (the business can change it)",
-        *(_line(4, f"{_yaml(name)}: {_yaml(column)}", comment) for name, (column, comment) in kept.items()),
-        _line(2, "derived: {}", 'name: "SQL expression over the columns above"'),
-        _line(2, "ignore:" if ignored else "ignore: []", "columns that must not become features"),
-        *(_line(4, f"- {_yaml(name)}", comment) for name, comment in ignored.items()),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _find_target(profiles: Sequence[ColumnProfile]) -> str:
@@ -232,22 +222,6 @@ def _words(name: str) -> list[str]:
     """`customerID` and `customer_id` as customer, id."""
     spaced = "".join(f" {c}" if c.isupper() and i and not name[i - 1].isupper() else c for i, c in enumerate(name))
     return "".join(c if c.isalnum() else " " for c in spaced).lower().split()
-
-
-def _line(indent: int, entry: str, comment: str) -> str:
-    return " " * indent + (f"{entry}   # {_one_line(comment)}" if comment else entry)
-
-
-def _yaml(value: Any) -> str:
-    return (
-        yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True, sort_keys=False)
-        .removesuffix("\n")
-        .removesuffix("\n...")
-    )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _names(names: Any) -> str:

@@ -21,24 +21,26 @@ def sigmoid(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-margins)))
 
 
-def choose_members(margins: NDArray[np.float64], churned: NDArray[Any], steps: int) -> NDArray[np.int64]:
-    """How often each candidate enters the average of log-odds, int64 (m,); the counts are its weights.
+def choose_members(margins: NDArray[np.float64], churned: NDArray[Any], most: int, yardsticks: Sequence[int] = ()) -> NDArray[np.float64]:
+    """The weight of each candidate in the average of log-odds, float64 (m,), summing to 1, at most `most` above 0.
 
-    `margins` (m, n) are out-of-fold. Greedy forward selection with replacement on the log-loss; it
-    starts with the best candidate and stops when no addition helps. Source: Caruana et al. 2004,
-    "Ensemble selection from libraries of models".
+    `margins` (m, n) are out-of-fold. A candidate whose log-loss is t standard errors of the paired
+    difference worse than the best one's weighs exp(-t / 2): differences that are noise count for
+    little, so that the choice does not overfit as picking the best, or a greedy choice, does. After
+    the pseudo-BMA weights of Yao et al. 2018, "Using stacking to average Bayesian predictive
+    distributions". Where the average is worse than one of the `yardsticks`, candidates by their place,
+    the best candidate stands alone; not where it is merely worse than the best, which owes its lead to luck.
     """
-    counts = np.zeros(len(margins), np.int64)
-    total = np.zeros(margins.shape[1])
-    best = np.inf
-    for size in range(1, steps + 1):
-        losses = [log_loss(churned, (total + candidate) / size) for candidate in margins]
-        pick = int(np.argmin(losses))
-        if losses[pick] >= best:
-            break
-        best, total = losses[pick], total + margins[pick]
-        counts[pick] += 1
-    return counts
+    losses = np.logaddexp(0.0, margins) - churned * margins
+    best = int(np.argmin(losses.mean(axis=1)))
+    gaps = losses - losses[best]
+    errors = gaps.std(axis=1) / np.sqrt(margins.shape[1])
+    weights: NDArray[np.float64] = np.exp(-0.5 * gaps.mean(axis=1) / np.maximum(errors, 1e-12))
+    weights[np.argsort(-weights, kind="stable")[most:]] = 0.0
+    weights /= weights.sum()
+    average = (weights[:, None] * margins).sum(axis=0)  # no matrix product: its last digits depend on the number of threads
+    worse = any(log_loss(churned, average) > losses[place].mean() for place in yardsticks)
+    return np.eye(len(margins))[best] if worse else weights
 
 
 def merge(boosters: Sequence[xgboost.Booster], weights: Sequence[float]) -> xgboost.Booster:

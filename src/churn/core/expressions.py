@@ -5,10 +5,10 @@ value is ignored, and an empty cell is missing. Most cells are fine as they stan
 asks the cheap question first (is it one of the values, is it a number) and trims only what fails it.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Column, Declaration
+from churn.core.derived import with_derived
 from churn.core.errors import DeclarationError
 from churn.core.processing import ProcessingParameters, utc_text
 from churn.core.split import HEX_DIGITS, TEST_DIGITS, hex_bound
@@ -146,17 +146,6 @@ def typed_columns(raw: "ir.Table", declaration: Declaration) -> dict[str, "ir.Va
     return {name: typed(raw[name], name, column) for name, column in declaration.columns.items()}
 
 
-def with_derived(table: "ir.Table", derived: Iterable[tuple[str, str]]) -> "ir.Table":
-    """Add SQL expressions over the columns, as float64.
-
-    Raises:
-        DeclarationError: naming the derived feature whose expression the engine refuses, and its reason.
-    """
-    for name, expression in derived:
-        table = _add(table, name, expression)
-    return table
-
-
 def customers(raw: "ir.Table", declaration: Declaration, parameters: ProcessingParameters) -> "ir.Table":
     """The table of the pipelines: key, time, label and side, then the features in declared order."""
     key = trimmed(raw[declaration.key])
@@ -165,24 +154,7 @@ def customers(raw: "ir.Table", declaration: Declaration, parameters: ProcessingP
     table = raw.select(**head, **typed_columns(raw, declaration))
     if parameters.split.test_from is not None:
         table = table.filter(table[SPLIT].notnull())
-    return with_derived(table, declaration.derived.items())
-
-
-def _add(table: "ir.Table", name: str, expression: str) -> "ir.Table":
-    quoted = name.replace('"', '""')
-    try:
-        added = table.alias("customers").sql(f'select *, ({expression}) as "{quoted}" from customers', dialect="duckdb")  # noqa: S608
-    except Exception as error:  # noqa: BLE001  (every engine has errors of its own)
-        raise DeclarationError(f"customers.derived.{name}: {expression!r}: {reason(error)}") from None
-    if not (added[name].type().is_numeric() or added[name].type().is_boolean()):
-        raise DeclarationError(f"customers.derived.{name}: {expression!r}: gives {added[name].type()}, not a number")
-    return added.mutate(added[name].cast("float64").name(name))
-
-
-def reason(error: Exception) -> str:
-    """The first line of an SQL engine's error: the rest repeats the query."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return with_derived(table, declaration.derived)
 
 
 def _number(raw: "ir.Value") -> "ir.FloatingValue":

@@ -112,7 +112,9 @@ def comparison_rules(churned: ArrayLike, model: Contender, found: Comparison, pa
     may_lose = margins.profit * abs(model.metrics["profit"] - found.profit.value)
     return [
         _above("log_loss_gain", f"the lower {100 * rules.confidence:g}% bound of the gain in log-loss", gain, 0 - margins.log_loss),
-        _above("auc_not_inferior", f"the lower {100 * rules.auc_confidence:g}% bound of the difference in ROC-AUC", auc, 0 - margins.roc_auc),
+        _above(
+            "auc_not_inferior", f"the lower {100 * rules.auc_confidence:g}% bound of the difference in ROC-AUC", auc, 0 - margins.roc_auc
+        ),
         _at_most("mean_prediction", "the gap between mean prediction and churn rate", abs(gap), max(noise, tolerance)),
         _calibration_rule("calibration_noise", churned, model, rules.calibration_confidence, tolerance),
         _at_least("profit_not_lower", "the difference in profit per customer", found.profit.value, 0 - may_lose),

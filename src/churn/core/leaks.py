@@ -8,7 +8,8 @@ its own and values of fewer than `POOLED` rows taken together. The largest AUC c
 from typing import TYPE_CHECKING
 
 from churn.core.declaration import Declaration
-from churn.core.expressions import churned, digits, trimmed, typed_columns, with_derived
+from churn.core.derived import with_derived
+from churn.core.expressions import churned, digits, trimmed, typed_columns
 from churn.core.split import hex_bound
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def leak_sample(raw: "ir.Table", declaration: Declaration, rows: int, wanted: in
     if rows > wanted:
         raw = raw.filter(digits(trimmed(raw[declaration.key]), SAMPLE_DIGITS) < hex_bound(wanted / rows))
     table = raw.select(label=churned(raw, declaration), **typed_columns(raw, declaration))
-    return with_derived(table, declaration.derived.items())
+    return with_derived(table, declaration.derived)
 
 
 def single_feature_auc(sample: "ir.Table", declaration: Declaration) -> "ir.Table":

@@ -18,7 +18,8 @@ def bayes_auc(probability: NDArray[np.floating]) -> float:
     if not p.size or not 0 < p.sum() < p.size:
         return float("nan")
     stays = np.zeros(p.size + 1)
-    np.cumsum(1 - p, out=stays[1:])
+    np.subtract(1, p, out=stays[1:])
+    np.cumsum(stays, out=stays)
     ranked = 0.0
     for start in range(0, p.size, _PIECE):
         piece = p[start : start + _PIECE]

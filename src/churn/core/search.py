@@ -46,7 +46,7 @@ STARTERS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of parameters with its out-of-fold log-odds (n,).
+    """One set of parameters with its out-of-fold log-odds (n,), best rounds by fold, and mean validation log-loss by round.
 
     A trial that was stopped after the first folds has NaN elsewhere, and its `loss` is the best
     trial's so far plus what it was worse by on those folds.
@@ -57,6 +57,7 @@ class Trial:
     margins: Floats
     loss: float
     rounds: tuple[int, ...]
+    history: tuple[float, ...]
     stopped: bool
 
 
@@ -131,4 +132,11 @@ class _Race:
         if not stopped and loss < self._best[0]:
             self._best = (loss, heat)
         rounds = tuple(fit.rounds for fit in fits.values())
-        return Trial(len(self.trials) + place, parameters, margins, loss, rounds, stopped)
+        history = mean_history([fit.history for fit in fits.values()])
+        return Trial(len(self.trials) + place, parameters, margins, loss, rounds, history, stopped)
+
+
+def mean_history(histories: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The mean validation log-loss by round, as far as all folds went."""
+    length = min(len(history) for history in histories)
+    return tuple(float(loss) for loss in np.mean([history[:length] for history in histories], axis=0))

@@ -30,4 +30,5 @@ def folds(customer_ids: Iterable[str], count: int) -> NDArray[np.int64]:
     """The fold, 0 to count - 1, of each customer id by its hash."""
     stop = FOLD_DIGITS + HEX_DIGITS
     digits = (hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[FOLD_DIGITS:stop] for key in customer_ids)
-    return np.fromiter((int(text, 16) for text in digits), np.int64) * count // 16**HEX_DIGITS
+    positions = np.fromiter((int(text, 16) for text in digits), np.int64)
+    return np.asarray(positions * count // 16**HEX_DIGITS, np.int64)

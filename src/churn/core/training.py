@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from churn.core.blend import Blend, Choice, choose, fit_choice
+from churn.core.blend import Blend, Choice, choose, fit_in_folds, fit_on_all
 from churn.core.boosting import Examples, Floats, Stopping
 from churn.core.declaration import Feature
 from churn.core.encoding import encode, learn_categories
@@ -33,7 +33,6 @@ class BudgetParameters(BaseModel):
 
     trials: int = Field(ge=4)
     folds: int = Field(ge=2, le=20)
-    final_folds: int = Field(ge=2, le=50)
     members: int = Field(ge=1)
     rounds: int = Field(ge=1)
     patience: int = Field(ge=1)
@@ -67,8 +66,12 @@ class TrainingParameters(BaseModel):
         return self.budgets[self.budget]
 
     def final_folds(self, rows: int) -> int:
-        """The folds of the final fit: fewer where rows abound, so that its cost grows with the table and no faster."""
-        return max(2, min(self.chosen.final_folds, self.chosen.final_folds * self.search_rows // rows))
+        """The folds of the final fit of a table above `search_rows`: fewer where rows abound, which make up for them."""
+        return max(2, min(self.chosen.folds, self.chosen.folds * self.search_rows // rows))
+
+    def members(self, rows: int) -> int:
+        """The members of the model at most: fewer above `search_rows`, where an average has less noise to remove."""
+        return max(1, min(self.chosen.members, self.chosen.members * self.search_rows // rows))
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,14 @@ def _fit(table: Examples, ids: Sequence[str], parameters: TrainingParameters, pr
     few = _sample(ids, parameters.search_rows)
     searched = Examples(table.codes[few], table.churned[few], folds((ids[place] for place in few), budget.folds), table.features)
     _check(searched, budget.folds)
-    _check(table, int(table.fold.max()) + 1)
     with ThreadPoolExecutor(parameters.threads or os.cpu_count() or 1) as pool:
         trials = _search(pool, searched, parameters, progress)
-        choice = choose(trials, searched, budget.members)
+        choice = choose(trials, searched, parameters.members(len(ids)))
         weights = {trial.number: weight for trial, weight in choice.members}
         rows = [_row(trial, searched, weights.get(trial.number, 0.0)) for trial in trials]
-        return choice, rows, fit_choice(pool, table, choice, budget.stopping)
+        if len(few) == len(ids):
+            return choice, rows, fit_on_all(pool, searched, choice)
+        return choice, rows, fit_in_folds(pool, table, choice, budget.stopping)
 
 
 def _search(pool: Executor, examples: Examples, parameters: TrainingParameters, progress: bool) -> list[Trial]:
@@ -171,7 +175,7 @@ def _check(examples: Examples, count: int) -> None:
         if not 0 < inside.sum() < len(inside):
             raise ChurnError(
                 f"{len(examples.churned)} training rows with {int(examples.churned.sum())} churners do not fill {count} folds "
-                "with both classes. Bring more rows, or lower `folds` and `final_folds` of the budget in conf/base/parameters/training.yml."
+                "with both classes. Bring more rows, or lower `folds` of the budget in conf/base/parameters/training.yml."
             )
 
 
@@ -207,5 +211,4 @@ def _row(trial: Trial, examples: Examples, weight: float) -> dict[str, Any]:
 
 
 def _chosen_parameters(choice: Choice) -> dict[str, Any]:
-    heaviest = max(choice.members, key=lambda member: member[1], default=None)
-    return {**(heaviest[0].parameters if heaviest else {}), "linear_weight": choice.linear}
+    return {**(choice.heaviest.parameters if choice.heaviest else {}), "linear_weight": choice.linear}

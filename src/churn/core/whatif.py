@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from churn.core.declaration import Column, Declaration
@@ -64,20 +65,31 @@ def derive(declaration: Declaration, row: Mapping[str, Any]) -> dict[str, float 
     """
     import duckdb
 
-    columns = ", ".join(f"CAST(? AS {_SQL_TYPES[column.type]}) AS {_quoted(name)}" for name, column in declaration.columns.items())
+    columns = ", ".join(f"{_literal(row.get(name), column)} AS {_quoted(name)}" for name, column in declaration.columns.items())
     query = f"SELECT {columns}"
     for name, expression in declaration.derived.items():
         query = f"SELECT *, CAST(({expression}) AS DOUBLE) AS {_quoted(name)} FROM ({query})"  # noqa: S608 - the declaration's own
-    values = [row.get(name) for name in declaration.columns]
-    with duckdb.connect(config={"threads": 1}) as connection:
-        try:
-            found = connection.execute(query, values).fetchall()[0]
-        except duckdb.Error as error:
-            raise ChangeError({"derived": str(error).splitlines()[0]}) from None
-    derived = dict(zip(declaration.derived, found[len(values) :], strict=True))
+    try:
+        found = _engine().cursor().execute(query).fetchall()[0]
+    except duckdb.Error as error:
+        raise ChangeError({"derived": str(error).splitlines()[0]}) from None
+    derived = dict(zip(declaration.derived, found[len(declaration.columns) :], strict=True))
     if infinite := [name for name, value in derived.items() if value is not None and not math.isfinite(value)]:
         raise ChangeError(dict.fromkeys(infinite, "is no finite number after these changes"))
     return derived
+
+
+@cache
+def _engine() -> Any:
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1})
+
+
+def _literal(value: Any, column: Column) -> str:
+    """A value as SQL. Text that is cast, because it is exact for every type, and because parameters make DuckDB import pandas."""
+    text = "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+    return f"CAST({text} AS {_SQL_TYPES[column.type]})"
 
 
 def _checked(declaration: Declaration, name: str, value: Any, learned: tuple[str, ...] | None) -> Any:

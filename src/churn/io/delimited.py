@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from kedro.io import DatasetError
 
-from churn.core.breaches import repeated_name
 from churn.core.errors import ChurnError
+from churn.core.rules import repeated_name
 
 DELIMITERS = (",", ";", "\t", "|")
 HEAD = 1 << 20
@@ -128,7 +128,7 @@ def _decoded(path: str, head: bytes) -> str:
 
 def _first_record(path: str, text: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise TableError(f"{path}, line 1: the header cannot be read: {error}.") from None
 

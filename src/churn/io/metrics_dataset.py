@@ -3,7 +3,7 @@
 from kedro_datasets.json import JSONDataset
 
 
-class MetricsDataset(JSONDataset):  # type: ignore[misc] - kedro-datasets has no types
+class MetricsDataset(JSONDataset):  # type: ignore[misc]  # kedro-datasets has no types
     """A flat mapping of metric to number; inside a tracked run it is logged in one call.
 
     kedro-mlflow's own metric datasets keep no file and send each metric by itself. It turns

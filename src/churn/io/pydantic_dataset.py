@@ -7,7 +7,7 @@ from kedro_datasets.json import JSONDataset
 from pydantic import BaseModel
 
 
-class PydanticDataset(JSONDataset):  # type: ignore[misc] - kedro-datasets has no types
+class PydanticDataset(JSONDataset):  # type: ignore[misc]  # kedro-datasets has no types
     """A JSON file that is saved from, and loads as, one pydantic model.
 
     Args:

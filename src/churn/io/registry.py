@@ -12,10 +12,12 @@ import tempfile
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from churn.core.errors import ChurnError
-from churn.core.model import BOOSTER_FILE, SPEC_FILE, ChurnModel
+
+if TYPE_CHECKING:
+    from churn.core.model import ChurnModel
 
 MODEL_NAME = "churn-prediction-model"
 STAGING, CHAMPION, PREVIOUS = "Staging", "Champion", "Previous"
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 class Candidate:
     """A model as training hands it over: with its lineage tags, parameters and validation history."""
 
-    model: ChurnModel
+    model: "ChurnModel"
     lineage: dict[str, str]
     parameters: dict[str, Any] = field(default_factory=dict)
     history: tuple[float, ...] = ()
@@ -43,7 +45,7 @@ class RegisteredModel:
     """A version of the registry with its model, checked against the hash in the version's tags."""
 
     version: str
-    model: ChurnModel
+    model: "ChurnModel"
     tags: dict[str, str]
 
 
@@ -76,6 +78,8 @@ def register(candidate: Candidate) -> str:
     import mlflow
     import mlflow.xgboost
 
+    from churn.core.model import SPEC_FILE
+
     model = candidate.model
     run = mlflow.active_run() or mlflow.start_run()
     mlflow.log_params(candidate.parameters)
@@ -102,6 +106,8 @@ def load(alias: str) -> RegisteredModel | None:
     Raises:
         ChurnError: if its files cannot be read or are not those that were registered.
     """
+    from churn.core.model import ChurnModel
+
     entry = _by_alias(alias)
     if entry is None:
         return None
@@ -197,6 +203,8 @@ def _move_champion(number: str, expected: str | None) -> None:
 def _download(number: str, folder: Path) -> None:
     """Put the model's two files into a folder."""
     import mlflow
+
+    from churn.core.model import BOOSTER_FILE, SPEC_FILE
 
     try:
         source = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{number}", dst_path=str(folder / "download")))

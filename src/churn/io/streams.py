@@ -154,9 +154,11 @@ def _write(reader: Any, table: Path, truth: Path, parquet: bool) -> dict[str, An
             facts(batch)
             probability.append(batch.column(CHURN_PROBABILITY).to_numpy())
             churners += batch.column(OUTCOME).true_count
+    truths = np.concatenate(probability)
+    del probability  # as large again
     knobs = json.loads((reader.schema.metadata or {}).get(KNOBS.encode(), b"{}"))
     about = {"sample": True, "note": NOTE, "sha256": file_sha256(table), "seed": knobs.get("seed")}
-    return {**about, **_figures(np.concatenate(probability), churners), "knobs": knobs}
+    return {**about, **_figures(truths, churners), "knobs": knobs}
 
 
 def _figures(probability: "NDArray[np.float64]", churners: int) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kedro.io import AbstractDataset
 from kedro_datasets.ibis import FileDataset
 
-from churn.core.expressions import reason
 from churn.io.delimited import TableError, dialect, explain, is_parquet, opened
+from churn.io.rows import failed, run, run_all
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LEAK_AUC, LEAK_ROWS = 0.99, 50_000
 """What a draft takes for a leak, and on how many rows: the defaults of data processing."""
-Rows = list[dict[str, Any]]
 
 
 class EngineDataset(FileDataset):  # type: ignore[misc]
@@ -50,7 +49,7 @@ class EngineDataset(FileDataset):  # type: ignore[misc]
             self.connection.to_parquet(data, partial, **self._save_args)
             partial.replace(target)
         except Exception as error:
-            raise _failed(self.path, error) from error
+            raise failed(self.path, error) from error
         finally:
             partial.unlink(missing_ok=True)
 
@@ -130,40 +129,6 @@ class CustomerTableDataset(EngineDataset):
         self.connection.raw_sql(f'DROP {kind} IF EXISTS "{name}"')
 
 
-class RowsDataset(AbstractDataset[Any, Any]):
-    """A small result: runs an Ibis expression, or a dict of them by name, and hands on its rows as dicts."""
-
-    _EPHEMERAL = True
-
-    def __init__(self, metadata: dict[str, Any] | None = None):
-        self.metadata = metadata
-        self._rows: Rows | dict[str, Rows] | None = None
-
-    def save(self, data: "ir.Table | Mapping[str, ir.Table]") -> None:
-        """Run the expressions.
-
-        Raises:
-            TableError: naming the expression that the engine cannot run.
-        """
-        self._rows = _run(data) if isinstance(data, Mapping) else _rows("", data)
-
-    def load(self) -> Rows | dict[str, Rows]:
-        """The rows, by name where several expressions were saved."""
-        if self._rows is None:
-            raise TableError("Nothing has been computed yet.")
-        return self._rows
-
-    def release(self) -> None:
-        """Forget the rows."""
-        self._rows = None
-
-    def _exists(self) -> bool:
-        return self._rows is not None
-
-    def _describe(self) -> dict[str, Any]:
-        return {}
-
-
 class FingerprintDataset(AbstractDataset[None, dict[str, Any]]):
     """The SHA-256, size and name of a file, read as a stream."""
 
@@ -196,24 +161,6 @@ def _spill(connection: Mapping[str, Any]) -> dict[str, str]:
     return {"temp_directory": str(folder)} if connection["backend"] == "duckdb" else {}
 
 
-def _run(expressions: Mapping[str, "ir.Table"]) -> dict[str, Rows]:
-    return {name: _rows(name, one) for name, one in expressions.items()}
-
-
-def _rows(name: str, expression: "ir.Table") -> Rows:
-    try:
-        rows: Rows = expression.to_pyarrow().to_pylist()
-    except Exception as error:
-        raise _failed(name, error) from error
-    return rows
-
-
-def _failed(what: str, error: Exception) -> TableError:
-    if "CSV Error" in str(error):
-        return explain(what, error)
-    return TableError(f"{what or 'The table'}: the engine stopped: {reason(error)}")
-
-
 def declare(path: str, key: str | None = None, target: str | None = None, positive: str | None = None) -> str:
     """Draft the declaration of the table at `path` as commented YAML.
 
@@ -227,6 +174,8 @@ def declare(path: str, key: str | None = None, target: str | None = None, positi
         ChurnError: if the table cannot be read, or key or target cannot be told; it says which option to give.
     """
     from churn.core import declare as drafts
+    from churn.core.checks import class_counts
+    from churn.core.declare_text import written
     from churn.core.profile import ColumnProfile, distinct_values, profiles
 
     raw_dataset = CustomerTableDataset(str(path))
@@ -235,14 +184,16 @@ def declare(path: str, key: str | None = None, target: str | None = None, positi
         repeated = [name for name in raw.columns if " (repeated " in name]
         if repeated:
             raise TableError(f"{path}: the header names a column more than once: {', '.join(repeated)}. Rename it in the file.")
-        found = [ColumnProfile(**rows[0]) for rows in _run(profiles(raw)).values()]
-        values = _run(distinct_values(raw, drafts.listed_values(found)))
+        found = [ColumnProfile(**rows[0]) for rows in run_all(profiles(raw)).values()]
+        values = run_all(distinct_values(raw, drafts.listed_values(found)))
         roles = drafts.roles(found, values, key, target, positive)
         columns = drafts.draft(found, values, roles)
-        aucs = _leaks(raw, drafts.declaration(columns, roles), found[0].rows)
+        declaration = drafts.declaration(columns, roles)
+        drafts.refuse_repeated_keys(run("the key", class_counts(raw, declaration))[0], roles)
+        aucs = _leaks(raw, declaration, found[0].rows)
         columns = drafts.without_leaks(columns, aucs, LEAK_AUC)
         drafts.declaration(columns, roles)
-        return drafts.written(columns, roles, Path(path).name)
+        return written(columns, roles, Path(path).name)
     finally:
         raw_dataset.release()
 
@@ -251,4 +202,4 @@ def _leaks(raw: "ir.Table", declaration: "Declaration", rows: int) -> dict[str, 
     from churn.core.leaks import leak_sample, single_feature_auc
 
     measured = single_feature_auc(leak_sample(raw, declaration, rows, LEAK_ROWS), declaration)
-    return {row["feature"]: row["auc"] for row in _rows("the single-feature AUC", measured)}
+    return {row["feature"]: row["auc"] for row in run("the single-feature AUC", measured)}

@@ -19,8 +19,9 @@ def count_breaches(raw: Table, declaration: Declaration) -> tuple[list[Breach], 
     Returns:
         The breaches that the names and the derived expressions alone show, and one-row tables of counts.
     """
-    from churn.core.breaches import Rule, column_breaches
+    from churn.core.breaches import column_breaches
     from churn.core.checks import class_counts, derived_counts, rule_counts
+    from churn.core.rules import Rule
 
     breaches = column_breaches(raw.columns, declaration)
     tables = {"rows and classes": class_counts(raw, declaration), "the rules of the declaration": rule_counts(raw, declaration)}
@@ -78,7 +79,8 @@ def check_table(
     Raises:
         BreachError: with every breach in one message.
     """
-    from churn.core.breaches import Rule, count_name, leak_breaches, refuse, row_breaches, split_breaches
+    from churn.core.breaches import leak_breaches, refuse, row_breaches, split_breaches
+    from churn.core.rules import Rule, count_name
 
     found = _merged(counts)
     aucs = {row["feature"]: row["auc"] for row in measured.get("the single-feature AUC", [])}

@@ -1,0 +1,1 @@
+"""What the pipelines cost, as ratios to their bare parts."""

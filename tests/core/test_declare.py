@@ -1,0 +1,196 @@
+"""The draft of a declaration: it parses, its own table keeps it, and it says what it left out and why."""
+
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from churn.core.declaration import Declaration
+from churn.core.errors import ChurnError
+from churn.io.tables import declare
+from tests.projects import ROOT
+from tests.raw_tables import csv_text, good_rows, process, summary
+
+DAY = "2026-{:02d}-{:02d}"
+
+
+def telecom_rows(count: int = 300) -> list[dict[str, str]]:
+    """A table with one column for everything that a draft must notice."""
+    draw = random.Random(3)
+    rows = []
+    for number in range(count):
+        left = draw.random() < 0.3
+        rows.append(
+            {
+                "": str(number),
+                "Customer No": f"{draw.randrange(10**6):06d}-{number}",
+                "contract": draw.choice(["monthly", "yearly"]),
+                "postcode": f"0{draw.randrange(20):02d}",
+                "city": f"city {draw.randrange(200)}",
+                "joined": DAY.format(1 + number % 12, 1 + number % 28),
+                "auto_pay": draw.choice(["Y", "N"]),
+                "calls": str(draw.randrange(90)),
+                "debt": draw.choice(["", f"{draw.uniform(-10, 10):.2f}"]),
+                "total": " " if number % 60 == 0 else f"{draw.uniform(0, 10):.2f}",
+                "mixed": "n/a" if number % 7 == 0 else f"{draw.uniform(0, 10):.2f}",
+                "company": "Telco Ltd",
+                "nothing": "",
+                "split": draw.choice("ab"),
+                "reason: why?": draw.choice(["price", "moved"]) if left else "",
+                "Attrition Flag": "Attrited Customer" if left else "Existing Customer",
+            }
+        )
+    return rows
+
+
+def drafted(folder: Path, rows: list[dict[str, str]], **given: str) -> tuple[str, dict[str, Any]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "churn.csv").write_text(csv_text(rows), encoding="utf-8")
+    text = declare(str(folder / "churn.csv"), **given)
+    return text, yaml.safe_load(text)["customers"]
+
+
+def comment(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if line.strip().lstrip("- ").startswith(name)).partition("#")[2].strip()
+
+
+def test_a_table_keeps_its_own_draft(tmp_path: Path) -> None:
+    _, table = drafted(tmp_path, telecom_rows())
+    process(tmp_path / "churn.csv", tmp_path / "out", table)
+    assert summary(tmp_path / "out")["rows_out"] == 300
+
+
+def test_roles_types_and_ranges(tmp_path: Path) -> None:
+    text, table = drafted(tmp_path, telecom_rows())
+    assert (table["key"], table["observed_at"]) == ("Customer No", None)
+    assert table["target"] == {"column": "Attrition Flag", "positive": "Attrited Customer", "negative": "Existing Customer"}
+    columns = table["columns"]
+    assert columns["contract"] == {"type": "category", "values": ["monthly", "yearly"]}
+    assert columns["postcode"]["type"] == "category"
+    assert columns["auto_pay"] == {"type": "boolean"}
+    assert columns["calls"] == {"type": "integer", "min": 0}
+    assert columns["debt"] == {"type": "number", "null": True}
+    assert columns["total"] == {"type": "number", "min": 0, "blank": 0}
+    assert "5 cells hold only spaces" in comment(text, "total:")
+    assert "cells are empty" in comment(text, "debt:")
+
+
+def test_what_is_ignored_says_why(tmp_path: Path) -> None:
+    text, table = drafted(tmp_path, telecom_rows())
+    reasons = {
+        "'Unnamed: 0'": "no name",
+        "city": "different texts",
+        "joined": "a time",
+        "mixed": "43 cells are text",
+        "company": "same value",
+        "nothing": "empty",
+        "split": "rename",
+        "'reason: why?'": "gives the answer away",
+    }
+    assert {name.strip("'") for name in reasons} == set(table["ignore"])
+    assert [name for name, reason in reasons.items() if reason not in comment(text, name)] == []
+
+
+def test_given_roles_win(tmp_path: Path) -> None:
+    _, table = drafted(tmp_path, telecom_rows(), key="Unnamed: 0", target="contract", positive="yearly")
+    assert (table["key"], table["target"]["column"], table["target"]["positive"]) == ("Unnamed: 0", "contract", "yearly")
+    assert "Customer No" in table["ignore"]
+
+
+def test_several_rows_per_customer_get_a_time(tmp_path: Path) -> None:
+    rows = [{**row, "month": DAY.format(month, 1)} for row in good_rows(100) for month in (1, 2, 3)]
+    _, table = drafted(tmp_path, rows, key="id", target="left")
+    assert table["observed_at"] == "month"
+    process(tmp_path / "churn.csv", tmp_path / "out", table)
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ({"key": "nowhere"}, "no such column"),
+        ({"key": "contrat"}, "did you mean 'contract'"),
+        ({"key": "contract"}, "repeat a key"),
+        ({"target": "city"}, "--target COLUMN"),
+        ({"target": "contract"}, "--positive with one of 'monthly', 'yearly'"),
+        ({"target": "contract", "positive": "Yearly"}, "holds 'monthly', 'yearly'"),
+        ({"target": "auto_pay", "positive": "Y", "key": "debt"}, "filled in every row"),
+    ],
+)
+def test_advice_where_roles_cannot_be_told(given: dict[str, str], advice: str, tmp_path: Path) -> None:
+    with pytest.raises(ChurnError, match=advice):
+        drafted(tmp_path, telecom_rows(), **given)
+
+
+def test_no_target_no_key_no_rows(tmp_path: Path) -> None:
+    rows = [{key: value for key, value in row.items() if key != "Attrition Flag"} for row in telecom_rows()]
+    with pytest.raises(ChurnError, match="--target COLUMN; these have two values: 'contract'"):
+        drafted(tmp_path / "a", rows)
+    with pytest.raises(ChurnError, match="--key COLUMN"):
+        drafted(tmp_path / "b", [{"plan": row["plan"], "churn": row["left"]} for row in good_rows()])
+    (tmp_path / "churn.csv").write_text("id,churn\n", encoding="utf-8")
+    with pytest.raises(ChurnError, match="no rows"):
+        declare(str(tmp_path / "churn.csv"))
+    with pytest.raises(ChurnError, match="no table at"):
+        declare(str(tmp_path / "nowhere.csv"))
+
+
+def generated(seed: int) -> list[dict[str, str]]:
+    """A table of columns of random kinds, awkward names and awkward values."""
+    draw = random.Random(seed)
+    kinds = {
+        "integer": lambda: str(draw.randrange(-5, 50)),
+        "number": lambda: f"{draw.gauss(0, 1e3):.4g}",
+        "odd texts": lambda: draw.choice(["No", "null", "~", "a: b", "#1", "it's", 'say "x"', "- y", "0x1", "1e3", "ä,ö", " padded "]),
+        "codes": lambda: draw.choice(["01", "02", "10"]),
+        "flag": lambda: draw.choice(["true", "FALSE", "True"]),
+        "gaps": lambda: draw.choice(["", "  ", "3", "4.5"]),
+        "many texts": lambda: f"t{draw.randrange(60)}",
+    }
+    names = ["on", "No", "1", "a b", "x:y", "quote'd", 'double "q"', "#h", "Ünï", "customer_name", "null", "~", "[l]"]
+    draw.shuffle(names)
+    columns = [(name, kinds[draw.choice(list(kinds))]) for name in names[:8]]
+    return [{"user_id": f"u{i}", **{name: make() for name, make in columns}, "churned?": draw.choice("01")} for i in range(150)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_generated_tables_keep_their_own_draft(seed: int, tmp_path: Path) -> None:
+    _, table = drafted(tmp_path, generated(seed))
+    Declaration.parse(table)
+    process(tmp_path / "churn.csv", tmp_path / "out", table)
+    assert summary(tmp_path / "out")["rows_out"] == 150
+
+
+def test_parquet_gives_the_same_draft(tmp_path: Path) -> None:
+    text, _ = drafted(tmp_path, good_rows(), target="left")
+    frame = pd.read_csv(io.StringIO(csv_text(good_rows())), na_values=[" "])
+    frame.to_parquet(tmp_path / "churn.parquet")
+    stored = yaml.safe_load(declare(str(tmp_path / "churn.parquet"), target="left"))["customers"]
+    expected = yaml.safe_load(text)["customers"]
+    expected["columns"]["spent"] = stored["columns"]["spent"]  # Parquet has nulls where the CSV has spaces
+    assert stored == expected
+
+
+@pytest.mark.real_data
+def test_the_telco_draft_is_the_declaration_of_the_project(real_data: Path, tmp_path: Path) -> None:
+    source = real_data / "telco/Telco-Customer-Churn.csv"
+    table = yaml.safe_load(declare(str(source)))["customers"]
+    ours = yaml.safe_load((ROOT / "conf/base/parameters/customers.yml").read_text(encoding="utf-8"))["customers"]
+    plain = {
+        name: {key: value for key, value in column.items() if key in ("type", "values", "min", "blank")}
+        for name, column in ours["columns"].items()
+    }
+    assert (table["key"], table["target"], table["columns"], table["ignore"]) == (ours["key"], ours["target"], plain, [])
+    process(source, tmp_path / "out", table)
+
+
+@pytest.mark.real_data
+def test_the_bank_draft(real_data: Path, tmp_path: Path) -> None:
+    source = real_data / "bank/Churn_Modelling.csv"
+    table = yaml.safe_load(declare(str(source)))["customers"]
+    assert (table["key"], table["target"]) == ("customerId", {"column": "exited", "positive": "1", "negative": "0"})
+    assert table["ignore"] == ["rowNumber", "surname"]
+    process(source, tmp_path / "out", table)
