@@ -1,6 +1,5 @@
 """What surrounds a run: messages for people, and a database folder that exists."""
 
-import logging
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,6 @@ class ProjectHooks:
     def after_context_created(self, context: Any) -> None:
         """Before kedro-mlflow opens the tracking database: its folder exists. Users' mistakes print without a traceback."""
         _show_mistakes_without_traceback()
-        _leave_deprecations_to_developers()
         tracking_uri = config.load(Path(context.project_path), context.env).settings["tracking_uri"]
         if tracking_uri.startswith(config.SQLITE):
             database = config.rooted(tracking_uri, Path(context.project_path)).removeprefix(config.SQLITE)
@@ -31,17 +29,6 @@ def find_mistake(error: BaseException | None) -> ChurnError | None:
     while error is not None and not isinstance(error, ChurnError):
         error = error.__cause__
     return error
-
-
-def _leave_deprecations_to_developers() -> None:
-    """Libraries' deprecation notes are for who changes this code: `python -W default -m kedro run` shows them."""
-    if not sys.warnoptions:
-        logging.getLogger("py.warnings").addFilter(_is_no_deprecation)
-
-
-def _is_no_deprecation(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
-    return "DeprecationWarning" not in message and "PydanticDeprecated" not in message
 
 
 def _show_mistakes_without_traceback() -> None:

@@ -73,7 +73,7 @@ def served(folder: Path, path: str, *command: str) -> bytes:
 def test_kedro_viz_shows_the_five_pipelines_in_layers(copy: Path) -> None:
     graph = json.loads(served(copy, "/api/main", "kedro", "viz", "run", "--no-browser"))
     assert {"data_processing", "feature_store", "training", "evaluation", "monitoring"} <= {entry["id"] for entry in graph["pipelines"]}
-    assert graph["layers"] == ["raw", "processed", "features", "models", "reports"]
+    assert graph["layers"] == ["raw", "processed", "features", "models", "reports", "promotion"]
 
 
 def test_the_mlflow_page_starts(copy: Path) -> None:
