@@ -7,7 +7,7 @@ RAW := data/raw/churn.csv
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.version_info[:2] in ((3, 11), (3, 12)) and print("$(p)")' 2>/dev/null)))
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make pins" pyproject.toml
 
-.PHONY: help install run data test lint format pins viz bench clean
+.PHONY: help install run serve data test lint format pins viz bench clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,11 +27,14 @@ run: install     ## raw table to champion: the sample table if there is none, th
 	@$(BIN)/kedro run
 	@$(BIN)/churn summary
 
+serve: install   ## the API on port 8000
+	@$(BIN)/uvicorn serving.app:app --port 8000
+
 data: install    ## fetch IBM's real telco table
 	@$(BIN)/churn fetch
 
 test: install    ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: install    ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .

@@ -8,9 +8,11 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from benchmarks.quality.peers import PEERS, Model, installed, ours
-from benchmarks.quality.tables import NAMES, Part, parts
-from churn.core.calibration import ece
+from benchmarks.quality.tables import NAMES, ROOT, Part, parts
+from churn.config import load
+from churn.core.calibration import ece, noise_floor
 from churn.core.population import bayes_auc, bayes_log_loss
+from churn.core.profit import Costs, profit, profit_curve, profit_threshold
 
 MEASURES = ("ROC-AUC", "AP", "log-loss", "ECE")
 
@@ -21,11 +23,23 @@ def measure(part: Part, probability: np.ndarray) -> tuple[float, ...]:
     return roc_auc_score(y, probability), average_precision_score(y, probability), log_loss(y, probability), ece(y, probability)
 
 
-def run(model: Model, table: list[Part]) -> tuple[np.ndarray, float]:
-    """The measures, one row per part, and the CPU seconds per part."""
+def run(model: Model, table: list[Part]) -> tuple[np.ndarray, float, list[np.ndarray]]:
+    """The measures, one row per part, the CPU seconds per part, and the probabilities."""
     start = time.process_time()
-    found = np.array([measure(part, model(part)) for part in table])
-    return found, (time.process_time() - start) / len(table)
+    scores = [model(part) for part in table]
+    cpu = (time.process_time() - start) / len(table)
+    return np.array([measure(part, probability) for part, probability in zip(table, scores, strict=True)]), cpu, scores
+
+
+def usefulness(table: list[Part], scores: list[np.ndarray]) -> str:
+    """Calibration beside its noise floor, mean over the parts; profit at the threshold of the costs, all parts together."""
+    floor = np.mean([noise_floor(probability) for probability in scores])
+    error = np.mean([ece(part.test_churned, probability) for part, probability in zip(table, scores, strict=True)])
+    costs = Costs.model_validate(load(ROOT, "base").parameters["costs"])
+    churned, probability = np.concatenate([part.test_churned for part in table]), np.concatenate(scores)
+    earned, (_, best) = profit(churned, probability, profit_threshold(costs), costs), profit_curve(churned, probability, costs).best
+    money = f"profit per customer {earned:.2f}, {earned / best:.1%} of the best in hindsight"
+    return f"ours: ECE {error:.4f}, its noise floor {floor:.4f}; {money}"
 
 
 def difference(peer: np.ndarray, own: np.ndarray, table: list[Part]) -> str:
@@ -58,17 +72,20 @@ def main() -> None:
     table = list(parts(chosen.table, chosen.seed))
     print(f"{chosen.table}: {len(table)} parts of {len(table[0].churned):,} training and {len(table[0].test_churned):,} test customers")
     print(f"| model | {' | '.join(MEASURES)} | ROC-AUC - ours | log-loss - ours | CPU s |\n|{'---|' * (len(MEASURES) + 4)}")
-    own = None
+    own, remarks = None, []
     for budget in chosen.budget.split(","):
-        found, cpu = run(ours(budget), table)
+        found, cpu, scores = run(ours(budget), table)
         own = found if own is None else own
         show(f"ours, {budget}", found, cpu, own, table)
+        remarks.append(usefulness(table, scores))
     for name in filter(None, chosen.peers.split(",")):
         library, model = PEERS[name]
         if installed(library):
-            show(name, *run(model, table), own, table)
+            found, cpu, _ = run(model, table)
+            show(name, found, cpu, own, table)
         else:
             print(f"| {name} | not installed: `pip install {library}` |")
+    print("\n".join(remarks))
     if table[0].truth is not None:
         best = [(bayes_auc(part.truth), bayes_log_loss(part.truth)) for part in table]
         print("the best possible: ROC-AUC {:.4f}, log-loss {:.4f}".format(*np.mean(best, axis=0)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.projects import QUICK, SAMPLE_ROWS, run_command
+from tests.projects import QUICK, ROOT, SAMPLE_ROWS, run_command
 
 MAIN_PIPELINES = ("data_processing", "feature_store", "training", "evaluation", "monitoring")
 REPORTS = ("data_summary.json", "feature_store.json", "decision.json", "test_metrics.json", "evaluation.html", "drift.html", "trials.json")
@@ -65,7 +65,7 @@ def test_mlflow_holds_the_whole_run(finished_project: Path) -> None:
     )
     assert {"best.max_depth", "threshold", "seed"} <= set(run.data.params)
     artifacts = {entry.path for entry in client.list_artifacts(run.info.run_id)}
-    assert {*PLOTS, "evaluation.html"} <= artifacts
+    assert {*PLOTS, "evaluation.html", "feature_importance.json", "trials.json", "decision.json"} <= artifacts
     assert client.get_metric_history(run.info.run_id, "validation_log_loss")
     files = [path for path in (finished_project / "data" / "mlflow").rglob("*") if path.is_file()]
     assert [path.name for path in files if path.suffix in {".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"}] == []
@@ -122,9 +122,15 @@ def test_without_a_table_one_message_and_nothing_written(project: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_another_companys_table_needs_a_declaration_and_no_code(project: Path, real_data: Path) -> None:
+@pytest.mark.parametrize("declaration", ["drafted", "edited"])
+def test_another_companys_table_needs_a_declaration_and_no_code(project: Path, real_data: Path, declaration: str) -> None:
     shutil.copy(real_data / "bank" / "Churn_Modelling.csv", project / "data" / "raw" / "churn.csv")
-    shutil.copy(Path(__file__).parents[1] / "data" / "bank_customers.yml", project / "conf" / "base" / "parameters" / "customers.yml")
+    declared = (ROOT / "tests" / "data" / "bank_customers.yml").read_text(encoding="utf-8")
+    if declaration == "drafted":
+        draft = run_command(project, "churn", "declare", "data/raw/churn.csv")
+        assert draft.returncode == 0, draft.stderr
+        declared = draft.stdout
+    (project / "conf" / "base" / "parameters" / "customers.yml").write_text(declared, encoding="utf-8")
     done = run_command(project, "kedro", "run", "--params", QUICK)
     assert done.returncode == 0, done.stderr
     (version,) = status(project)

@@ -12,6 +12,9 @@ from churn.core.training import TrainedModel, TrainingParameters, train
 from churn.io.feature_store import SERVICE
 from churn.io.registry import Candidate
 
+EXPLAINED = 1000
+"""Training rows that the feature importance is averaged over."""
+
 
 def entity_rows(labels: DataFrame, registered: list[str], customers: Declaration) -> DataFrame:
     """Whom to ask the feature store about, and as of when; the outcome and the split ride along.
@@ -54,6 +57,13 @@ def describe_training(trained: TrainedModel, frame: DataFrame) -> tuple[dict[str
     """Out-of-fold metrics of the challenger, and every trial of the search, best first."""
     found = metrics(frame[CHURNED].to_numpy(bool), trained.oof, trained.model.spec.threshold)
     return {f"oof_{name}": value for name, value in found.items()}, sorted(trained.trials, key=lambda trial: trial["log_loss"])
+
+
+def importance(trained: TrainedModel, frame: DataFrame) -> dict[str, float]:
+    """Mean absolute TreeSHAP contribution (log-odds) of each feature over some training rows, largest first."""
+    contributions, _ = trained.model.explain(frame.head(EXPLAINED))
+    means = dict(zip(trained.model.names, abs(contributions).mean(axis=0).tolist(), strict=True))
+    return dict(sorted(means.items(), key=lambda entry: -entry[1]))
 
 
 def candidate(

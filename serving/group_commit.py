@@ -1,0 +1,123 @@
+"""Group commit: predictions that wait at the same time share one transaction.
+
+While one commit runs in its thread, those that arrive gather for the next; none waits for a timer.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from churn.io.prediction_log import Entry, PredictionLog
+from serving import metrics
+from serving.settings import LogParameters
+
+_log = logging.getLogger(__name__)
+_LARGEST = 5000
+
+
+class LogDownError(Exception):
+    """The predictions are not on record."""
+
+
+class GroupCommit:
+    """The prediction log for coroutines of one event loop."""
+
+    def __init__(self, log: PredictionLog, parameters: LogParameters) -> None:
+        self._log, self._parameters = log, parameters
+        self._thread = ThreadPoolExecutor(1, "prediction-log")
+        self._waiting: list[tuple[Sequence[Entry], asyncio.Future[None]]] = []
+        self._queued = 0
+        self._writer: asyncio.Task[None] | None = None
+        self.last_error: str | None = None
+
+    async def open(self) -> None:
+        """Connect and migrate.
+
+        Raises:
+            LogDownError: if that fails or takes too long; a later write tries again.
+        """
+        try:
+            async with asyncio.timeout(self._parameters.timeout + 10):
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._log.open)
+        except Exception as error:
+            self.last_error = _first_line(error)
+            raise LogDownError(self.last_error) from error
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """Return once the entries are committed.
+
+        Raises:
+            LogDownError: if they could not be, or not in time; also if the queue is full, or an earlier commit hangs.
+        """
+        if self._queued >= self._parameters.queue:
+            raise LogDownError(f"{self._queued} predictions are waiting for the log already")
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((entries, done))
+        self._count(len(entries))
+        if self._writer is None:
+            self._writer = asyncio.ensure_future(self._write())
+        try:
+            async with asyncio.timeout(self._parameters.timeout):
+                await done
+        except TimeoutError:
+            self.last_error = f"no commit within {self._parameters.timeout:g} s"
+            raise LogDownError(self.last_error) from None
+
+    async def close(self) -> None:
+        """Finish what is waiting, then close."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer], timeout=self._parameters.timeout)
+        self._thread.submit(self._log.close)
+        self._thread.shutdown(wait=False)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                group = self._take()
+                entries = [entry for one, _ in group for entry in one]
+                error: Exception | None = None
+                try:
+                    await loop.run_in_executor(self._thread, self._log.write, entries)
+                    self.last_error = None
+                except Exception as failure:  # noqa: BLE001 - every waiting request hears of it
+                    error = self._failed(failure, len(entries))
+                self._count(-len(entries))
+                for _, done in group:
+                    _settle(done, error)
+        finally:
+            self._writer = None
+
+    def _take(self) -> list[tuple[Sequence[Entry], asyncio.Future[None]]]:
+        """As many as fit one transaction, at least one; those whose client has gone are written as well."""
+        size = count = 0
+        for entries, _ in self._waiting:
+            size += len(entries)
+            if count and size > _LARGEST:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    def _failed(self, failure: Exception, count: int) -> LogDownError:
+        self.last_error = _first_line(failure)
+        _log.error("The prediction log could not be written (%d predictions): %s", count, self.last_error)
+        return LogDownError(self.last_error)
+
+    def _count(self, change: int) -> None:
+        self._queued += change
+        metrics.LOG_QUEUE.set(self._queued)
+
+
+def _settle(done: "asyncio.Future[None]", error: Exception | None) -> None:
+    if done.done():  # its request waited too long
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -1,0 +1,48 @@
+"""Is it alive, is it ready, and how is it doing."""
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving import metrics
+from serving.schemas import Health
+
+router = APIRouter(tags=["operation"])
+READY, DEGRADED, UNREADY = "ready", "degraded", "unready"
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """200 as long as the process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/health/ready", response_model=Health, responses={503: {"model": Health}})
+async def ready(request: Request) -> Response:
+    """200 once a verified champion serves and the feature store has answered; `degraded` names what is wrong since."""
+    state = request.app.state
+    found = problems_of(state)
+    waiting = state.keeper.current is None or not state.warm.is_set()
+    status = UNREADY if waiting else DEGRADED if found else READY
+    version = None if state.keeper.current is None else state.keeper.current.version
+    content = Health(status=status, model_version=version, problems=found).model_dump()
+    return Response(orjson.dumps(content), 503 if waiting else 200, media_type="application/json")
+
+
+def problems_of(state: object) -> dict[str, str]:
+    """What is wrong now, by part: registry, champion, features, log."""
+    found = dict(state.keeper.problems)  # type: ignore[attr-defined]
+    if state.store_problem:  # type: ignore[attr-defined]
+        found["features"] = state.store_problem  # type: ignore[attr-defined]
+    elif state.breaker.last_error:  # type: ignore[attr-defined]
+        found["features"] = state.breaker.last_error  # type: ignore[attr-defined]
+    if state.log.last_error:  # type: ignore[attr-defined]
+        found["log"] = state.log.last_error  # type: ignore[attr-defined]
+    return found
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def prometheus() -> Response:
+    """For Prometheus."""
+    return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,32 @@
+"""What Prometheus reads from /metrics."""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+REQUESTS = Counter("churn_requests", "Requests by route and status", ["route", "status"])
+SECONDS = Histogram(
+    "churn_request_seconds",
+    "Time to answer",
+    ["route"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+ERRORS = Counter("churn_errors", "Problem documents by kind", ["kind"])
+SCORES = Histogram("churn_probability", "Churn probabilities answered", ["kind"], buckets=[share / 10 for share in range(1, 11)])
+FEATURE_AGE = Histogram(
+    "churn_feature_age_seconds", "Age of the features used", buckets=[3600, 86400, *(86400 * days for days in (3, 7, 14, 30, 60, 120))]
+)
+MODEL = Gauge("churn_model_version", "1 for the version that serves, 0 for those before it", ["version"], multiprocess_mode="livemax")
+REFUSED = Counter("churn_champions_refused", "Champions that failed a check")
+LOG_QUEUE = Gauge("churn_log_queue", "Predictions waiting for their commit", multiprocess_mode="livesum")
+UNLOGGED = Counter("churn_unlogged_predictions", "Predictions served though the log could not be written")
+STORE_UP = Gauge("churn_feature_store_up", "Whether the feature store answers", multiprocess_mode="livemin")
+
+
+def exposition() -> bytes:
+    """The metrics in Prometheus's text format; of all workers where PROMETHEUS_MULTIPROC_DIR is set."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        return generate_latest(registry)
+    return generate_latest()

@@ -1,0 +1,98 @@
+"""Around every request: its id, its size limit, its metrics, and no error without a problem document."""
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import metrics, problems
+
+_log = logging.getLogger("serving")
+_GIVEN = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
+_OTHER = "other"
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class RequestContext:
+    """ASGI middleware. A client's `X-Request-ID` is kept if it is plain; else one is made."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int, routes: frozenset[str]) -> None:
+        self._app, self._limit, self._routes = app, max_body_bytes, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._limit)
+        started = time.perf_counter()
+        try:
+            if exchange.announced > self._limit:
+                raise _TooLargeError
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as error:  # noqa: BLE001 - logged and answered
+            await exchange.fail(error)
+        route = scope["path"] if scope["path"] in self._routes else _OTHER
+        _count(route, exchange.status, scope["state"].get("problem"), time.perf_counter() - started)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        headers = dict(scope["headers"])
+        self._receive, self._send, self._scope, self._limit = receive, send, scope, limit
+        self._read, self.status = 0, 0
+        length = headers.get(b"content-length", b"0")
+        self.announced = int(length) if length.isdigit() else 0
+        given = headers.get(b"x-request-id", b"")
+        self._id = given if _GIVEN.fullmatch(given) else secrets.token_hex(8).encode()
+        scope.setdefault("state", {})["request_id"] = self._id.decode()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if self._read > self._limit:
+            raise _TooLargeError
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._id)]
+        await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        if isinstance(error, _TooLargeError):
+            problem = problems.ProblemError(413, "too-large", "Request too large", f"A request may have at most {self._limit} bytes.")
+        else:
+            _log.error("%s failed [request %s]", self._scope["path"], self._id.decode(), exc_info=error)
+            problem = problems.internal()
+        if self.status:
+            raise error  # half of an answer is out: only closing the connection tells
+        self._scope["state"]["problem"] = problem.kind
+        answer = problems.response(problem, self._id.decode(), self._scope["path"])
+        await answer(self._scope, self._receive, self.send)
+
+
+_counters: dict[tuple[str, int], Any] = {}
+_timers: dict[str, Any] = {}
+
+
+def _count(route: str, status: int, problem: str | None, seconds: float) -> None:
+    counter = _counters.get((route, status))
+    if counter is None:
+        counter = _counters[route, status] = metrics.REQUESTS.labels(route, str(status))
+    timer = _timers.get(route)
+    if timer is None:
+        timer = _timers[route] = metrics.SECONDS.labels(route)
+    counter.inc()
+    timer.observe(seconds)
+    if problem is not None:
+        metrics.ERRORS.labels(problem).inc()

@@ -1,0 +1,246 @@
+"""Predictions: what the API and the page both call."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from churn.core.declaration import Feature
+from churn.core.errors import ChurnError
+from churn.core.whatif import ChangeError, with_changes
+from churn.io.prediction_log import Entry, Kind
+from churn.io.registry import MODEL_NAME
+from serving import metrics, problems
+from serving.breaker import Breaker, DownError
+from serving.champion import Champion, ChampionKeeper
+from serving.clock import now, prediction_id
+from serving.features import FeatureReader, MissingFeaturesError, Row
+from serving.group_commit import GroupCommit, LogDownError
+from serving.problems import ProblemError
+from serving.settings import Settings
+
+_IN_PLACE = 8
+"""Up to so many rows are scored on the event loop: handing them to a thread costs more."""
+
+
+class Scored(NamedTuple):
+    """A row with its score, ready to be logged and answered."""
+
+    prediction_id: str
+    customer_id: str
+    row: Row
+    probability: float
+    stale: bool
+
+
+class PredictionService:
+    """Features, champion and log together. Every method raises `ProblemError` for what a client should hear."""
+
+    def __init__(self, settings: Settings, features: FeatureReader, breaker: Breaker, keeper: ChampionKeeper, log: GroupCommit) -> None:
+        self._features, self._breaker, self._keeper, self._log = features, breaker, keeper, log
+        self._declaration = settings.declaration
+        self._labels = {feature.name: feature.label for feature in settings.declaration.features}
+        self._parameters = settings.parameters
+        self._max_age = timedelta(days=settings.parameters.max_age_days)
+
+    async def predict(self, customer_id: str, reasons: int = 0, request_id: str = "") -> dict[str, Any]:
+        """One prediction, as `schemas.Prediction` says."""
+        champion = self._champion()
+        (row,) = await self._rows(champion, [customer_id])
+        if row is None:
+            raise problems.unknown_customer(customer_id)
+        scored = self._scored(champion, customer_id, row, now())
+        why = (await self._reasons(champion, [row], reasons))[0] if reasons else None
+        await self._record("predict", champion, [scored], request_id)
+        return _answer(champion, scored, why)
+
+    async def predict_batch(self, customer_ids: Sequence[str], reasons: int = 0, request_id: str = "") -> list[dict[str, Any]]:
+        """One row for each customer, as `schemas.BatchRow` says: a prediction or an error."""
+        champion = self._champion()
+        rows = await self._rows(champion, customer_ids)
+        results = await self._score_all(champion, customer_ids, rows)
+        scored = [result for result in results if isinstance(result, Scored)]
+        why = iter(await self._reasons(champion, [one.row for one in scored], reasons) if reasons else [None] * len(scored))
+        if scored:
+            await self._record("batch", champion, scored, request_id)
+        return [
+            {"customer_id": customer, "prediction": _answer(champion, result, next(why))}
+            if isinstance(result, Scored)
+            else {"customer_id": customer, "error": result.document(request_id)}
+            for customer, result in zip(customer_ids, results, strict=True)
+        ]
+
+    async def what_if(self, customer_id: str, changes: dict[str, Any], request_id: str = "") -> dict[str, Any]:
+        """The prediction before and after changes, as `schemas.WhatIfAnswer` says. Logged as `what-if`."""
+        champion = self._champion()
+        (row,) = await self._rows(champion, [customer_id])
+        if row is None:
+            raise problems.unknown_customer(customer_id)
+        names = champion.scorer.names
+        learned = {feature.name: feature.values for feature in champion.scorer.model.spec.features if feature.values is not None}
+        try:
+            after = await asyncio.to_thread(with_changes, self._declaration, dict(zip(names, row.values, strict=True)), changes, learned)
+        except ChangeError as error:
+            raise problems.invalid([{"field": f"changes.{name}", "message": text} for name, text in error.mistakes.items()]) from None
+        at = now()
+        sides = [self._scored(champion, customer_id, one, at) for one in (row, Row([after[name] for name in names], row.as_of))]
+        await self._record("what-if", champion, sides, request_id)
+        return self._comparison(champion, sides, changes)
+
+    async def features_of(self, customer_id: str) -> tuple[dict[str, Any], datetime]:
+        """A customer's features by name, and the time they describe."""
+        champion = self._champion()
+        (row,) = await self._rows(champion, [customer_id])
+        if row is None:
+            raise problems.unknown_customer(customer_id)
+        return dict(zip(champion.scorer.names, row.values, strict=True)), row.as_of
+
+    def _champion(self) -> Champion:
+        champion = self._keeper.current
+        if champion is None:
+            detail = "; ".join(self._keeper.problems.values()) or "no champion has been verified yet"
+            raise problems.unavailable("no-model", f"There is no model to answer with: {detail}.", 5)
+        return champion
+
+    async def _rows(self, champion: Champion, customer_ids: Sequence[str]) -> list[Row | None]:
+        try:
+            rows = await self._breaker.call(lambda: self._features.read(customer_ids, champion.scorer.names), (MissingFeaturesError,))
+        except DownError as error:
+            metrics.STORE_UP.set(0)
+            detail = f"The feature store does not answer: {error.reason}."
+            raise problems.unavailable("feature-store-down", detail, error.retry_after) from None
+        except MissingFeaturesError as error:
+            detail = f"The feature store and the model do not fit: {error}. Run `kedro run --pipelines feature_store`."
+            raise problems.unavailable("features-missing", detail, 60) from None
+        metrics.STORE_UP.set(1)
+        return rows
+
+    def _scored(self, champion: Champion, customer_id: str, row: Row, at: datetime, probability: float | None = None) -> Scored:
+        stale = at - row.as_of > self._max_age
+        if stale and self._parameters.refuse_stale:
+            detail = f"The features of customer {customer_id!r} are of {row.as_of.isoformat()}: too old to answer with."
+            raise ProblemError(409, "stale-features", "Stale features", detail)
+        if probability is None:
+            try:
+                probability = champion.scorer.score(row.values)
+            except ChurnError as error:
+                raise ProblemError(409, "unusable-features", "Features that cannot be scored", str(error)) from None
+        return Scored(prediction_id(), customer_id, row, probability, stale)
+
+    async def _score_all(self, champion: Champion, customer_ids: Sequence[str], rows: Sequence[Row | None]) -> list[Scored | ProblemError]:
+        """Each row with its score or its own error; many rows in a thread, so that other requests go on."""
+        at = now()
+        known = [row for row in rows if row is not None]
+        scores: list[float] | None = None
+        if len(known) > _IN_PLACE:
+            try:
+                scores = await asyncio.to_thread(champion.scorer.score_rows, [row.values for row in known])
+            except ChurnError:
+                scores = None  # one row cannot be scored: find out which, one at a time
+        given = iter(scores if scores is not None else [None] * len(known))
+        return [self._one(champion, customer, row, at, given) for customer, row in zip(customer_ids, rows, strict=True)]
+
+    def _one(self, champion: Champion, customer_id: str, row: Row | None, at: datetime, scores: Any) -> Scored | ProblemError:
+        if row is None:
+            return problems.unknown_customer(customer_id)
+        try:
+            return self._scored(champion, customer_id, row, at, next(scores))
+        except ProblemError as problem:
+            return problem
+
+    async def _reasons(self, champion: Champion, rows: Sequence[Row], count: int) -> list[list[dict[str, Any]]]:
+        """The strongest contributions to each row's score, largest first."""
+        if not rows:
+            return []
+        effects = await asyncio.to_thread(champion.scorer.explain, [row.values for row in rows])
+        features = champion.scorer.model.spec.features
+        return [self._strongest(features, row, effect.tolist(), count) for row, effect in zip(rows, effects, strict=True)]
+
+    def _strongest(self, features: Sequence[Feature], row: Row, effects: Sequence[float], count: int) -> list[dict[str, Any]]:
+        order = sorted(range(len(features)), key=lambda place: -abs(effects[place]))[:count]
+        return [
+            {
+                "feature": features[place].name,
+                "label": self._labels.get(features[place].name, features[place].label),
+                "value": row.values[place],
+                "effect": effects[place],
+            }
+            for place in order
+        ]
+
+    async def _record(self, kind: Kind, champion: Champion, scored: Sequence[Scored], request_id: str) -> None:
+        at = now()
+        try:
+            await self._log.record([_entry(kind, champion, one, at, request_id) for one in scored])
+        except LogDownError as error:
+            if self._parameters.prediction_log.required:
+                detail = f"The prediction log cannot be written, and nothing is answered without it: {error}."
+                raise problems.unavailable("log-down", detail) from None
+            metrics.UNLOGGED.inc(len(scored))
+        _observe(kind, scored, at)
+
+    def _comparison(self, champion: Champion, sides: Sequence[Scored], changes: dict[str, Any]) -> dict[str, Any]:
+        before, after = (dict(zip(champion.scorer.names, side.row.values, strict=True)) for side in sides)
+        columns = self._declaration.columns
+        threshold = champion.scorer.threshold
+        scores = [
+            {"prediction_id": side.prediction_id, "churn_probability": side.probability, "churn": side.probability >= threshold}
+            for side in sides
+        ]
+        changed = [
+            {
+                "column": name,
+                "label": self._labels[name],
+                "before": before[name],
+                "after": after[name],
+                "actionable": columns[name].actionable,
+            }
+            for name in changes
+        ]
+        common = {key: value for key, value in _answer(champion, sides[0], None).items() if key in _SHARED}
+        return {**common, "before": scores[0], "after": scores[1], "changes": changed}
+
+
+_SHARED = frozenset({"customer_id", "threshold", "model", "features_as_of", "stale"})
+_scores: dict[str, Any] = {}
+
+
+def _answer(champion: Champion, scored: Scored, reasons: list[dict[str, Any]] | None) -> dict[str, Any]:
+    answer = {
+        "prediction_id": scored.prediction_id,
+        "customer_id": scored.customer_id,
+        "churn_probability": scored.probability,
+        "churn": scored.probability >= champion.scorer.threshold,
+        "threshold": champion.scorer.threshold,
+        "model": {"name": MODEL_NAME, "version": champion.version},
+        "features_as_of": scored.row.as_of,
+        "stale": scored.stale,
+    }
+    return answer if reasons is None else {**answer, "reasons": reasons}
+
+
+def _entry(kind: Kind, champion: Champion, scored: Scored, at: datetime, request_id: str) -> Entry:
+    features = orjson.dumps(dict(zip(champion.scorer.names, scored.row.values, strict=True))).decode()
+    return Entry(
+        prediction_id=scored.prediction_id,
+        predicted_at=at,
+        kind=kind,
+        customer_id=scored.customer_id,
+        features=features,
+        features_as_of=scored.row.as_of,
+        probability=scored.probability,
+        threshold=champion.scorer.threshold,
+        model_version=champion.version,
+        request_id=request_id,
+    )
+
+
+def _observe(kind: Kind, scored: Sequence[Scored], at: datetime) -> None:
+    histogram = _scores.get(kind)
+    if histogram is None:
+        histogram = _scores[kind] = metrics.SCORES.labels(kind)
+    for one in scored:
+        histogram.observe(one.probability)
+        metrics.FEATURE_AGE.observe((at - one.row.as_of).total_seconds())

@@ -1,0 +1,230 @@
+"""Finding, checking and swapping the champion: with a real registry, and damage that is really there."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from churn import config
+from churn.core.model import ChurnModel
+from churn.io.registry import CHAMPION, MODEL_NAME
+from serving import champion_files, fetch_champion, registry_poll
+from serving.champion import ChampionKeeper
+from serving.settings import read_settings
+from tests.serving.conftest import edit
+from tests.serving.servers import serve
+
+FAST = {"champion_interval": 0.1}
+
+
+def parameters(project: Path, **changes: object) -> None:
+    edit(project / "conf" / "base" / "parameters" / "serving.yml", **changes)
+
+
+def registry_file(project: Path) -> Path:
+    return project / "data" / "mlflow" / "mlflow.db"
+
+
+def point(project: Path, version: str, model: str | None = None) -> None:
+    """Move the alias as another process would; in the tests by SQL, because MLflow's import takes seconds."""
+    with contextlib.closing(sqlite3.connect(registry_file(project), timeout=20)) as store, store:
+        store.execute("UPDATE registered_model_aliases SET version = ? WHERE name = ? AND alias = ?", (version, MODEL_NAME, CHAMPION))
+
+
+def artifacts(project: Path, version: str) -> Path:
+    """The registered files of a version, copied so that damage stays in this project."""
+    with contextlib.closing(sqlite3.connect(registry_file(project))) as store, store:
+        query = "SELECT storage_location FROM model_versions WHERE name = ? AND version = ?"
+        (location,) = store.execute(query, (MODEL_NAME, version)).fetchone()
+        copy = project / "data" / "copied" / version
+        shutil.copytree(location, copy)
+        store.execute("UPDATE model_versions SET storage_location = ? WHERE name = ? AND version = ?", (str(copy), MODEL_NAME, version))
+        store.execute("UPDATE model_versions SET source = ? WHERE name = ? AND version = ?", (str(copy), MODEL_NAME, version))
+    return copy
+
+
+def test_the_cheap_question_gets_the_answer_of_mlflows_public_call(project: Path):
+    from mlflow import MlflowClient
+
+    uri = config.load(project).path("sqlite:///data/mlflow/mlflow.db")
+    client = MlflowClient(uri)
+    for version in ("1", "2"):
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        found = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        assert str(found.version) == version
+        assert registry_poll.registered_champion(uri) == (version, found.tags["model_sha256"])
+    client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    assert registry_poll.registered_champion(uri) is None
+
+
+def test_a_registry_that_is_not_there_and_one_that_only_mlflow_can_ask(tmp_path: Path):
+    with pytest.raises(registry_poll.UnreachableError):
+        registry_poll.registered_champion(f"sqlite:///{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE other (a)")
+    with pytest.raises(registry_poll.CannotTellError):
+        registry_poll.registered_champion(f"sqlite:///{tmp_path}/other.db")
+    (tmp_path / "broken.db").write_bytes(b"this is not a database, it only looks like a file of one" * 20)
+    with pytest.raises(registry_poll.UnreachableError):
+        registry_poll.registered_champion(f"sqlite:///{tmp_path}/broken.db")
+    with pytest.raises(registry_poll.CannotTellError):
+        registry_poll.registered_champion("postgresql://nobody@localhost/x")
+    with pytest.raises(registry_poll.UnreachableError):
+        registry_poll.registered_champion("http://127.0.0.1:1")
+
+
+def test_a_new_champion_is_fetched_and_swapped_in_and_back_under_load(project: Path):
+    """20 flips of the alias while requests come in: none fails, and each names the version that made its score."""
+    parameters(project, **FAST)
+    with serve(project) as server:
+        scores = {server.predict("c-0007").json["model"]["version"]: server.predict("c-0007").json["churn_probability"]}
+        point(project, "2")
+        server.wait_for(lambda one: one.health()["model_version"] == "2", "version 2 serves")
+        scores["2"] = server.predict("c-0007").json["churn_probability"]
+        assert scores["1"] != scores["2"]
+        answers, stop = [], threading.Event()
+
+        def load() -> None:
+            while not stop.wait(0.01):
+                answers.append(server.predict("c-0007"))
+
+        threads = [threading.Thread(target=load) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for flip in range(20):
+            version = str(1 + flip % 2)
+            point(project, version)
+            server.wait_for(lambda one, version=version: one.health()["model_version"] == version, f"version {version} serves")
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {answer.status for answer in answers} == {200}
+    assert {(answer.json["model"]["version"], answer.json["churn_probability"]) for answer in answers} == set(scores.items())
+
+
+def test_with_the_registry_down_the_last_verified_champion_serves(project: Path):
+    parameters(project, **FAST)
+    away = registry_file(project).with_suffix(".away")
+    registry_file(project).rename(away)
+    with serve(project) as server:
+        health = server.health()
+        assert (health["status"], health["model_version"]) == ("degraded", "1")
+        assert "registry" in health["problems"]
+        assert server.predict("c-0007").status == 200
+        assert server.post("/admin/reload").status == 503
+        away.rename(registry_file(project))
+        server.wait_for(lambda one: one.health()["status"] == "ready", "ready again")
+
+
+def test_without_registry_and_without_files_it_lives_but_is_not_ready(project: Path):
+    registry_file(project).unlink()
+    shutil.rmtree(project / "data" / "serving")
+    with serve(project, ready=False) as server:
+        server.wait_for(lambda one: "registry" in one.health()["problems"], "says what is missing")
+        assert server.get("/health/live").status == 200
+        assert server.get("/health/ready").status == 503
+        answer = server.predict("c-0007")
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_damaged_cached_file_is_fetched_anew(project: Path):
+    (model,) = (project / "data" / "serving" / "champions").glob("*/model.ubj")
+    sound = model.read_bytes()
+    model.write_bytes(sound[:-100])
+    with serve(project) as server:
+        assert server.predict("c-0007").status == 200
+    assert model.read_bytes() == sound
+
+
+def flip(path: Path, place: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 0x10
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    **{f"bit at {place}": lambda folder, place=place: flip(folder / "model.ubj", place) for place in (0.0, 0.3, 0.6, 1.0)},
+    "bit in spec": lambda folder: flip(next(folder.rglob("spec.json")), 0.5),
+    "truncated": lambda folder: (folder / "model.ubj").write_bytes((folder / "model.ubj").read_bytes()[:-50]),
+    "empty": lambda folder: (folder / "model.ubj").write_bytes(b""),
+    "no model": lambda folder: (folder / "model.ubj").unlink(),
+    "no spec": lambda folder: next(folder.rglob("spec.json")).unlink(),
+}
+
+
+def test_a_damaged_champion_is_refused_every_time_and_the_old_one_goes_on(project: Path):
+    """One process for all kinds of damage: `fetch` is what the child runs, and `connect` is cheap once MLflow is imported."""
+    settings = read_settings(config.load(project))
+    folder = artifacts(project, "2")
+    sound = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    point(project, "2")
+    note = champion_files.last_verified(settings.champion_folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(fetch_champion.TRACKING_VARIABLE, settings.tracking_uri)
+        for name, damage in DAMAGE.items():
+            damage(folder)
+            found = fetch_champion.fetch(settings.champion_folder)
+            assert found["outcome"] == fetch_champion.REFUSED, name
+            assert champion_files.last_verified(settings.champion_folder) == note, name
+            for path, content in sound.items():
+                path.write_bytes(content)
+        assert fetch_champion.fetch(settings.champion_folder)["outcome"] == fetch_champion.VERIFIED
+
+
+def test_golden_rows_that_score_otherwise_are_refused(project: Path, built: Path):
+    (folder,) = (built / "data" / "serving" / "champions").iterdir()
+    model = ChurnModel.load(folder)
+    golden = model.spec.golden.model_copy(update={"scores": tuple(score + 1e-9 for score in model.spec.golden.scores)})
+    with pytest.raises(fetch_champion.ChurnError, match="golden"):
+        fetch_champion.check(ChurnModel(model.booster, model.spec.model_copy(update={"golden": golden})))
+
+
+def test_a_refused_champion_is_loud_and_a_mended_one_is_taken_at_once_by_reload(project: Path):
+    parameters(project, **FAST)
+    with serve(project) as server:
+        folder = artifacts(project, "2")
+        sound = (folder / "model.ubj").read_bytes()
+        flip(folder / "model.ubj", 0.5)
+        point(project, "2")
+        health = server.wait_for(lambda one: (found := one.health())["status"] == "degraded" and found, "degraded")
+        assert "version 2 was refused" in health["problems"]["champion"]
+        assert "version 1 goes on serving" in health["problems"]["champion"]
+        assert "churn_champions_refused_total 1.0" in server.get("/metrics").text
+        assert server.predict("c-0007").json["model"]["version"] == "1"
+        assert "was refused" in server.log.read_text()
+        (folder / "model.ubj").write_bytes(sound)
+        answer = server.post("/admin/reload")
+        assert (answer.status, answer.json["version"], answer.json["changed"]) == (200, "2", True)
+        assert server.predict("c-0007").json["model"]["version"] == "2"
+        assert server.health()["status"] == "ready"
+
+
+def test_a_child_that_crashes_is_a_refusal(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """The command that runs is real: a file that is no Python module ends with an error, as a crash in XGBoost would."""
+    settings = read_settings(config.load(project))
+    shutil.rmtree(settings.champion_folder)
+    monkeypatch.setattr(fetch_champion, "__name__", "serving.no_such_module")
+    keeper = ChampionKeeper(settings)
+    look = asyncio.run(keeper.look())
+    assert not look.changed
+    assert keeper.current is None
+    assert "exit status 1" in keeper.problems["champion"]
+
+
+def test_only_the_newest_champions_are_kept(tmp_path: Path):
+    for number in range(6):
+        sha = f"{number}" * 64
+        champion_files.model_folder(tmp_path, sha).mkdir(parents=True)
+        time.sleep(0.01)
+        champion_files.remember(tmp_path, champion_files.Verified(str(number), sha))
+    assert champion_files.last_verified(tmp_path) == champion_files.Verified("5", "5" * 64)
+    assert sorted(path.name[0] for path in (tmp_path / "champions").iterdir()) == ["3", "4", "5"]
+    assert json.loads((tmp_path / champion_files.NOTE).read_text())["version"] == "5"
