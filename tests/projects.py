@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
 SAMPLE_ROWS = 3000
 QUICK = "training.budgets.default.trials=4,training.budgets.default.folds=3"
 """A search that is short, not good: for tests that need some champion."""
@@ -25,10 +26,14 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+def activated() -> dict[str, str]:
+    """The environment variables of a shell in which the environment is activated, without settings of the caller's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_"))}
+    return {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
+
+
 def run_command(folder: Path, *command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
     """A command of the environment's `bin` as a user types it, in a folder."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_"))}
-    environment["COLUMNS"] = "200"
-    program = str(Path(sys.executable).parent / command[0])
+    program = str(BIN / command[0])
     line = [program, *command[1:]]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(line, cwd=folder, env=activated(), capture_output=True, text=True, timeout=timeout, check=False)
