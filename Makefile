@@ -18,7 +18,7 @@ install: .venv/installed  ## make .venv from the hashed pins
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and was not found. Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r <(awk '/^[^ #]/{keep=/^uv==/} keep' requirements-dev.txt)
-	@PATH="$$PATH:$(CURDIR)/$(BIN)"; uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt \
+	@PATH="$$PATH:$(CURDIR)/$(BIN)"; uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.txt \
 	  && uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
