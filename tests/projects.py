@@ -28,7 +28,7 @@ def copy_project(folder: Path) -> Path:
 
 def activated() -> dict[str, str]:
     """The environment variables of a shell in which the environment is activated, without settings of the caller's."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_", "PROMETHEUS_"))}
     return {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
 
 

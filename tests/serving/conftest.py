@@ -16,7 +16,9 @@ from tests.serving.servers import Redis, Server, redis_server, serve
 
 def build(project: Path, *arguments: str) -> None:
     """Run tests.serving.build in a process of its own: it imports MLflow and Feast."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_"))}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_", "PROMETHEUS_"))
+    }
     line = [sys.executable, "-m", "tests.serving.build", str(project), *arguments]
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

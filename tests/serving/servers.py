@@ -93,7 +93,7 @@ def free_port() -> int:
 def serve(project: Path, *, ready: bool = True, **environment: str) -> Iterator[Server]:
     """`uvicorn serving.app:app` in a project, until the block ends."""
     port = free_port()
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KEDRO_", "MLFLOW_", "CHURN_", "COV_", "PROMETHEUS_"))}
     log = project / f"server-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
