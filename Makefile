@@ -50,6 +50,7 @@ pins: install    ## compile the lock from pyproject.toml
 	@$(COMPILE) --extra dev --output-file requirements-dev.txt
 	@$(COMPILE) --extra pipelines --constraint requirements-dev.txt --output-file requirements.txt
 	@$(COMPILE) --extra serving --constraint requirements-dev.txt --output-file requirements-serving.txt
+	@$(COMPILE) --extra tracking --constraint requirements-dev.txt --output-file requirements-tracking.txt
 
 viz: install     ## the graph of the pipelines, on port 4141
 	@$(BIN)/kedro viz run

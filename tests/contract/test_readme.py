@@ -1,7 +1,9 @@
 """What the README tells people to type works, and what it links to is there."""
 
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -50,11 +52,18 @@ def test_every_command_runs(copy: Path) -> None:
         assert done.returncode == 0, f"{line}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
+def free_port() -> int:
+    """A port that nothing listens on, below 49152: kedro viz refuses the others."""
+    for port in random.sample(range(20_000, 49_152), 200):
+        with socket.socket() as candidate, contextlib.suppress(OSError):
+            candidate.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
 def served(folder: Path, path: str, *command: str) -> bytes:
     """Start a server on a free port, ask it once, and stop it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     line = [str(BIN / command[0]), *command[1:], "--port", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(line, cwd=folder, env=activated(), start_new_session=True, **quiet) as server:
@@ -67,7 +76,8 @@ def served(folder: Path, path: str, *command: str) -> bytes:
                 except OSError:
                     time.sleep(0.5)
         finally:
-            os.killpg(server.pid, signal.SIGTERM)  # its workers too
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)  # its workers too
     raise AssertionError(f"{' '.join(command)} did not answer")
 
 
