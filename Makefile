@@ -34,7 +34,8 @@ data: install    ## fetch IBM's real telco table
 	@$(BIN)/churn fetch
 
 test: install    ## every test
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest --cov --cov-report= -n 2 --dist loadfile --ignore tests/serving
+	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/serving  # alone: it measures servers under load
 
 lint: install    ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .

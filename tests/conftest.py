@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.projects import QUICK, ROOT, SAMPLE_ROWS, copy_project, run_command
+from tests.services.fixtures import mlflow_server, postgres, redis, run_folder, s3  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +28,25 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_project(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A project in which the sample table was written and `kedro run` has run: look, do not change."""
-    folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = shared / "finished" / "project"
+    with FileLock(shared / "finished.lock"):  # the workers of one test run share it
+        if not folder.exists():
+            finish(copy_project(shared / "unfinished" / "project"), folder)
+    return folder
+
+
+def finish(project: Path, folder: Path) -> None:
+    """Run it under its final path, since MLflow keeps absolute ones; a failed run leaves nothing there."""
+    folder.parent.mkdir(exist_ok=True)
+    project.rename(folder)
     for command in (
         ("kedro", "run", "--pipelines", "sample_data", "--params", f"sample_data.rows={SAMPLE_ROWS}"),
         ("kedro", "run", "--params", QUICK),
     ):
         done = run_command(folder, *command)
+        if done.returncode:
+            folder.rename(project)
         assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return folder
