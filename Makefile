@@ -3,11 +3,12 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 RAW := data/raw/churn.csv
+ALONE := serving stack services containers# tests of servers that have to answer in time
 # A pyenv shim may exist without its Python: ask each candidate to run.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.version_info[:2] in ((3, 11), (3, 12)) and print("$(p)")' 2>/dev/null)))
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make pins" pyproject.toml
 
-.PHONY: help install run serve data test lint format pins viz bench clean
+.PHONY: help install run serve data data-push data-pull data-put simulate test lint format pins viz bench stack stack-down backup restore clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,19 +24,20 @@ install: .venv/installed  ## make .venv from the hashed pins
 	@touch $@
 
 run: install     ## raw table to champion: the sample table if there is none, then every pipeline
+	@test -e $(RAW) || test ! -e $(RAW).dvc || { echo "$(RAW) is versioned and not here: make data-pull fetches it (or remove $(RAW).dvc)"; exit 1; }
 	@test -e $(RAW) || $(BIN)/kedro run --pipelines sample_data
 	@$(BIN)/kedro run
 	@$(BIN)/churn summary
 
-serve: install   ## the API on port 8000
+serve: install   ## the API and the page on port 8000
 	@$(BIN)/uvicorn serving.app:app --port 8000
 
 data: install    ## fetch IBM's real telco table
 	@$(BIN)/churn fetch
 
 test: install    ## every test
-	@$(BIN)/python -m pytest --cov --cov-report= -n 2 --dist loadfile --ignore tests/serving
-	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered tests/serving  # alone: it measures servers under load
+	@$(BIN)/python -m pytest --cov --cov-report= -n 2 --dist loadfile $(addprefix --ignore tests/,$(ALONE))
+	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered $(addprefix tests/,$(ALONE))
 
 lint: install    ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .
@@ -51,7 +53,32 @@ pins: install    ## compile the lock from pyproject.toml
 	@$(COMPILE) --extra dev --output-file requirements-dev.txt
 	@$(COMPILE) --extra pipelines --constraint requirements-dev.txt --output-file requirements.txt
 	@$(COMPILE) --extra serving --constraint requirements-dev.txt --output-file requirements-serving.txt
+	@$(COMPILE) --extra serving --extra page --constraint requirements-dev.txt --output-file requirements-page.txt
 	@$(COMPILE) --extra tracking --constraint requirements-dev.txt --output-file requirements-tracking.txt
+
+simulate: install ## months of traffic with a known change, judged
+	@$(BIN)/churn simulate --scenario customer-mix
+
+stack:           ## the full stack in containers; .env is written once
+	@docker/stack.sh up
+
+stack-down:      ## end it; its data stays
+	@docker/stack.sh down
+
+backup:          ## the stack's state, into backups/ or BACKUP=folder
+	@docker/backup.sh backup $(BACKUP)
+
+restore:         ## a backup into the running stack: BACKUP=folder
+	@docker/backup.sh restore $(BACKUP)
+
+data-push: install ## a version of the raw table, and of a sample of it (DVC)
+	@docker/data.sh push
+
+data-pull: install ## the committed version of it; SAMPLE=1: the sample
+	@docker/data.sh $(if $(SAMPLE),pull-sample,pull)
+
+data-put: install ## the raw table into the stack
+	@docker/data.sh put
 
 viz: install     ## the graph of the pipelines, on port 4141
 	@$(BIN)/kedro viz run

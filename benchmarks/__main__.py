@@ -1,4 +1,4 @@
-"""Run every benchmark of the main job: `python -m benchmarks` (about an hour)."""
+"""Run every benchmark: `python -m benchmarks` (some hours)."""
 
 import subprocess
 import sys
@@ -10,6 +10,9 @@ ALL = (
     ("benchmarks.pipeline.data_processing",),
     ("benchmarks.pipeline.training",),
     *(("benchmarks.quality", "--table", table) for table in ("telco", "bank", "sample")),
+    ("benchmarks.gate",),
+    ("benchmarks.monitoring",),
+    ("benchmarks.serving",),
 )
 
 for module, *options in ALL:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from churn.core.errors import ChurnError
@@ -74,7 +75,7 @@ class ChampionKeeper:
         try:
             found = await asyncio.to_thread(registry_poll.registered_champion, self._settings.tracking_uri)
         except registry_poll.UnreachableError as error:
-            return self._unreachable(str(error))
+            return await self._unreachable(str(error))
         except registry_poll.CannotTellError:
             return None
         self.problems.pop(REGISTRY, None)
@@ -87,19 +88,19 @@ class ChampionKeeper:
             return Look(False, self.problems[CHAMPION])
         verified = Verified(found.version, found.sha256)
         folder = champion_files.model_folder(self._settings.champion_folder, verified.sha256)
-        return self._load(verified) if folder.is_dir() else None
+        return await self._load(verified) if folder.is_dir() else None
 
     async def _fetch(self) -> Look:
         found = await self._child()
         if found["outcome"] == UNREACHABLE:
-            return self._unreachable(found["detail"])
+            return await self._unreachable(found["detail"])
         self.problems.pop(REGISTRY, None)
         if found["outcome"] == ABSENT:
             return self._absent()
         if found["outcome"] == REFUSED:
             return await self._refuse(found.get("version"), found["detail"])
         verified = Verified(found["version"], found["sha256"])
-        return self._load(verified) or await self._refuse(verified.version, "its verified files cannot be loaded")
+        return await self._load(verified) or await self._refuse(verified.version, "its verified files cannot be loaded")
 
     async def _child(self) -> dict[str, Any]:
         """Run the child process and read its last line; whatever else happens there is a refusal."""
@@ -122,12 +123,11 @@ class ChampionKeeper:
                 await process.wait()
         return _outcome(process.returncode, out, err)
 
-    def _load(self, verified: Verified) -> Look | None:
-        """Serve verified files; None if they are not what was verified."""
+    async def _load(self, verified: Verified) -> Look | None:
+        """Serve verified files; None if they are not what was verified. Made ready in a thread, so that requests go on."""
         folder = champion_files.model_folder(self._settings.champion_folder, verified.sha256)
         try:
-            scorer = Scorer(ChurnModel.load(folder, verified.sha256))
-            fetch_champion.check(scorer.model)
+            scorer = await asyncio.to_thread(_checked_scorer, folder, verified.sha256)
         except ChurnError as error:
             _log.warning("The files of champion version %s in %s are not used: %s", verified.version, folder, error)
             return None
@@ -141,13 +141,13 @@ class ChampionKeeper:
         _log.info("Champion version %s serves (sha256 %s)", verified.version, verified.sha256)
         return Look(True, f"version {verified.version} serves")
 
-    def _unreachable(self, reason: str) -> Look:
+    async def _unreachable(self, reason: str) -> Look:
         """The registry is down: whoever serves goes on; at start the last verified champion does."""
         if self.problems.get(REGISTRY) != reason:
             _log.warning("The model registry is not reachable: %s", reason)
         self.problems[REGISTRY] = reason
         if self.current is None and (found := champion_files.last_verified(self._settings.champion_folder)) is not None:
-            return self._load(found) or Look(False, reason)
+            return await self._load(found) or Look(False, reason)
         return Look(False, reason)
 
     def _absent(self) -> Look:
@@ -167,7 +167,7 @@ class ChampionKeeper:
         self.problems[CHAMPION] = detail
         self._refused = (version, time.monotonic() + self._settings.parameters.champion_retry)
         if self.current is None and (found := champion_files.last_verified(self._settings.champion_folder)) is not None:
-            look = self._load(found)
+            look = await self._load(found)
             self.problems[CHAMPION] = f"version {version or 'unknown'} was refused: {reason} (version {found.version} serves)"
             self._refused = (version, time.monotonic() + self._settings.parameters.champion_retry)
             return look or Look(False, detail)
@@ -179,6 +179,12 @@ class ChampionKeeper:
         except (registry_poll.UnreachableError, registry_poll.CannotTellError):
             return None
         return None if found is None else found.version
+
+
+def _checked_scorer(folder: Path, sha256: str) -> Scorer:
+    scorer = Scorer(ChurnModel.load(folder, sha256))
+    fetch_champion.check(scorer)
+    return scorer
 
 
 def _outcome(code: int | None, out: bytes, err: bytes) -> dict[str, Any]:

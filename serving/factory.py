@@ -3,15 +3,21 @@
 import logging
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.routing import Mount
 
 from churn import config
-from serving import health, problems, routes
+from serving import docs_page, health, page_proxy, problems, routes
+from serving.direct_route import DirectRoute
 from serving.lifespan import lifespan
 from serving.middleware import RequestContext
 from serving.openapi import install_examples
 from serving.settings import Settings, read_settings
 
 _DESCRIPTION = "How likely each customer is to leave, why, and what would change it. Errors are RFC 9457 problem documents."
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own: asking at each request whether anybody has set it up costs more than this app's metrics, which are Prometheus's."""
 
 
 def create_app(configuration: config.Config) -> FastAPI:
@@ -22,14 +28,27 @@ def create_app(configuration: config.Config) -> FastAPI:
     """
     settings: Settings = read_settings(configuration)
     _log_to_stderr()
-    app = FastAPI(title="Churn predictions", version="1", description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="Churn predictions",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        telemetry=_NO_TELEMETRY,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.settings = settings
     routers = (routes.predictions, routes.admin, health.router)
     for router in routers:
         app.router.routes.extend(router.routes)  # as include_router does, less a second match and scope per request
+    docs_page.install(app)
+    app.state.page = page_proxy.PageProxy(settings) if settings.parameters.page else None
+    if app.state.page is not None:
+        app.router.routes.append(Mount(page_proxy.PATH, app.state.page))
     problems.install(app)
     known = frozenset(str(getattr(route, "path", "")) for router in routers for route in router.routes)
-    app.add_middleware(RequestContext, max_body_bytes=settings.parameters.max_body_bytes, routes=known)
+    direct = {("POST", route.path): route.app for route in routes.predictions.routes if isinstance(route, DirectRoute)}
+    app.add_middleware(RequestContext, max_body_bytes=settings.parameters.max_body_bytes, routes=known, direct=direct)
     install_examples(app)
     return app
 

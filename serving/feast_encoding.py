@@ -5,6 +5,7 @@ and the protobuf wire format of `feast.types.Value`. A contract test holds this 
 """
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 _STRING = 2
@@ -38,6 +39,7 @@ def entity_value(prefix: bytes, key: bytes) -> str:
     return key[start : start + length].decode()
 
 
+@lru_cache(maxsize=10_000)  # categories repeat
 def decode_value(raw: bytes) -> Any:
     """A serialized `feast.types.Value` as str, int, float, bool or None (empty, or not a number).
 

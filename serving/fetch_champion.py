@@ -36,20 +36,20 @@ def fetch(root: Path) -> dict[str, Any]:
     champion = Verified(found.version, found.tags[registry.MODEL_SHA256])
     about = {"version": champion.version, "sha256": champion.sha256}
     try:
-        check(found.model)
+        check(Scorer(found.model))
         keep(root, found.model, champion)
     except ChurnError as error:
         return {"outcome": REFUSED, "detail": str(error), **about}
     return {"outcome": VERIFIED, "detail": "", **about}
 
 
-def check(model: ChurnModel) -> None:
+def check(scorer: Scorer) -> None:
     """Score the golden rows.
 
     Raises:
         ChurnError: if a score is not the one the model was registered with.
     """
-    difference = Scorer(model).golden_difference()
+    difference = scorer.golden_difference()
     if not difference == 0:  # not a number is a difference too
         raise ChurnError(f"The golden rows score otherwise than when the model was made (by up to {difference:g}).")
 

@@ -1,9 +1,12 @@
 """Group commit: predictions that wait at the same time share one transaction.
 
-While one commit runs in its thread, those that arrive gather for the next; none waits for a timer.
+While one commit runs in its thread, those that arrive gather for the next; and where other requests are on their way to
+the log, a commit waits some milliseconds for them. After PostgreSQL's `commit_delay` and `commit_siblings`: a lone
+request never waits.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +17,8 @@ from serving.settings import LogParameters
 
 _log = logging.getLogger(__name__)
 _LARGEST = 5000
+_GATHER_SECONDS = 0.005
+"""A commit waits for the requests on their way for so long at most."""
 
 
 class LogDownError(Exception):
@@ -27,7 +32,8 @@ class GroupCommit:
         self._log, self._parameters = log, parameters
         self._thread = ThreadPoolExecutor(1, "prediction-log")
         self._waiting: list[tuple[Sequence[Entry], asyncio.Future[None]]] = []
-        self._queued = 0
+        self._queued = self._coming = 0
+        self._arrived: asyncio.Event = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self.last_error: str | None = None
 
@@ -44,6 +50,16 @@ class GroupCommit:
             self.last_error = _first_line(error)
             raise LogDownError(self.last_error) from error
 
+    def expect(self) -> None:
+        """A request is on its way to `record`; it says `arrive` when it is there, or when it is not coming."""
+        self._coming += 1
+
+    def arrive(self) -> None:
+        """See `expect`."""
+        self._coming -= 1
+        if not self._coming:
+            self._arrived.set()
+
     async def record(self, entries: Sequence[Entry]) -> None:
         """Return once the entries are committed.
 
@@ -52,17 +68,20 @@ class GroupCommit:
         """
         if self._queued >= self._parameters.queue:
             raise LogDownError(f"{self._queued} predictions are waiting for the log already")
-        done = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
         self._waiting.append((entries, done))
-        self._count(len(entries))
+        self._queued += len(entries)
         if self._writer is None:
             self._writer = asyncio.ensure_future(self._write())
+        late = loop.call_later(self._parameters.timeout, _settle, done, TimeoutError())
         try:
-            async with asyncio.timeout(self._parameters.timeout):
-                await done
+            await done
         except TimeoutError:
             self.last_error = f"no commit within {self._parameters.timeout:g} s"
             raise LogDownError(self.last_error) from None
+        finally:
+            late.cancel()
 
     async def close(self) -> None:
         """Finish what is waiting, then close."""
@@ -75,6 +94,8 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await self._gather()
+                metrics.LOG_QUEUE.set(self._queued)
                 group = self._take()
                 entries = [entry for one, _ in group for entry in one]
                 error: Exception | None = None
@@ -83,7 +104,8 @@ class GroupCommit:
                     self.last_error = None
                 except Exception as failure:  # noqa: BLE001 - every waiting request hears of it
                     error = self._failed(failure, len(entries))
-                self._count(-len(entries))
+                self._queued -= len(entries)
+                metrics.LOG_QUEUE.set(self._queued)
                 for _, done in group:
                     _settle(done, error)
         finally:
@@ -105,13 +127,16 @@ class GroupCommit:
         _log.error("The prediction log could not be written (%d predictions): %s", count, self.last_error)
         return LogDownError(self.last_error)
 
-    def _count(self, change: int) -> None:
-        self._queued += change
-        metrics.LOG_QUEUE.set(self._queued)
+    async def _gather(self) -> None:
+        if self._coming:
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_SECONDS):
+                    await self._arrived.wait()
 
 
 def _settle(done: "asyncio.Future[None]", error: Exception | None) -> None:
-    if done.done():  # its request waited too long
+    if done.done():  # its request waited too long, or has gone
         return
     if error is None:
         done.set_result(None)

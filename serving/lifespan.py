@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -40,6 +41,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
+        if state.page is not None:
+            await state.page.close()
         await log.close()
         await features.close()
 
@@ -51,6 +54,7 @@ async def _warm_up(state: Any, features: FeatureReader, breaker: Breaker) -> Non
             state.example_customer = await breaker.call(features.example, (MissingFeaturesError,))
             state.store_problem = None
             state.warm.set()
+            gc.freeze()  # what is there by now stays: the collector need not walk it again and again
             return
         except MissingFeaturesError as error:
             state.store_problem = f"{error}; run `kedro run --pipelines feature_store`"

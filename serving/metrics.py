@@ -4,6 +4,9 @@ import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+_SEVERAL_WORKERS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+"""Asked once, as prometheus_client asks when it is imported: importing Feast later sets the variable in a server that has one worker."""
+
 REQUESTS = Counter("churn_requests", "Requests by route and status", ["route", "status"])
 SECONDS = Histogram(
     "churn_request_seconds",
@@ -23,9 +26,21 @@ UNLOGGED = Counter("churn_unlogged_predictions", "Predictions served though the 
 STORE_UP = Gauge("churn_feature_store_up", "Whether the feature store answers", multiprocess_mode="livemin")
 
 
+_scores: dict[str, Histogram] = {}
+
+
+def observe(kind: str, probability: float, age: float) -> None:
+    """A prediction was answered: its kind, and the age of its features in seconds."""
+    histogram = _scores.get(kind)
+    if histogram is None:
+        histogram = _scores[kind] = SCORES.labels(kind)
+    histogram.observe(probability)
+    FEATURE_AGE.observe(age)
+
+
 def exposition() -> bytes:
     """The metrics in Prometheus's text format; of all workers where PROMETHEUS_MULTIPROC_DIR is set."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if _SEVERAL_WORKERS:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
         return generate_latest(registry)

@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,10 +21,13 @@ class _TooLargeError(Exception):
 
 
 class RequestContext:
-    """ASGI middleware. A client's `X-Request-ID` is kept if it is plain; else one is made."""
+    """ASGI middleware. A client's `X-Request-ID` is kept if it is plain; else one is made.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, routes: frozenset[str]) -> None:
-        self._app, self._limit, self._routes = app, max_body_bytes, routes
+    `direct` holds apps by method and path that answer by themselves: they are called past the layers of the framework.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int, routes: frozenset[str], direct: Mapping[tuple[str, str], ASGIApp]) -> None:
+        self._app, self._limit, self._routes, self._direct = app, max_body_bytes, routes, direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -35,9 +39,12 @@ class RequestContext:
         try:
             if exchange.announced > self._limit:
                 raise _TooLargeError
-            await self._app(scope, exchange.receive, exchange.send)
+            app = self._direct.get((scope["method"], scope["path"]), self._app)
+            await app(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001 - logged and answered
             await exchange.fail(error)
+        if scope["state"].get("long_lived"):
+            return
         route = scope["path"] if scope["path"] in self._routes else _OTHER
         _count(route, exchange.status, scope["state"].get("problem"), time.perf_counter() - started)
 

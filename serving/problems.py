@@ -75,16 +75,21 @@ def response(problem: ProblemError, request_id: str, route: str) -> Response:
     return Response(content, problem.status, problem.headers, MEDIA_TYPE)
 
 
+def answer(request: Request, error: Exception) -> Response:
+    """The problem document of an error; its kind is left in the request's state for the metrics."""
+    problem = _problem(error)
+    request.state.problem = problem.kind
+    return response(problem, request.state.request_id, request.url.path)
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
 
-    async def answer(request: Request, error: Exception) -> Response:
-        problem = _problem(error)
-        request.state.problem = problem.kind
-        return response(problem, request.state.request_id, request.url.path)
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer(request, error)
 
     for kind in (ProblemError, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, answer)
+        app.add_exception_handler(kind, handle)
 
 
 _HTTP_KINDS = {

@@ -100,6 +100,7 @@ class _Link(asyncio.Protocol):
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._parser = hiredis.Reader(replyError=RedisReplyError)
         self._transport: Any = None
+        self._outgoing: list[bytes] = []
         self.lost, self.replies = False, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -107,11 +108,21 @@ class _Link(asyncio.Protocol):
         self._transport = transport
 
     def send(self, packed: bytes) -> "asyncio.Future[Any]":
-        """The reply, later. Whoever stops waiting leaves the order of the others as it is."""
-        reply = asyncio.get_running_loop().create_future()
+        """The reply, later. Whoever stops waiting leaves the order of the others as it is.
+
+        Commands of the same turn of the event loop leave together: a write to a socket costs as much as a prediction's arithmetic.
+        """
+        loop = asyncio.get_running_loop()
+        reply = loop.create_future()
         self._waiting.append(reply)
-        self._transport.write(packed)
+        if not self._outgoing:
+            loop.call_soon(self._write)
+        self._outgoing.append(packed)
         return reply
+
+    def _write(self) -> None:
+        self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     def data_received(self, data: bytes) -> None:
         """Hand each whole reply to the command that waits longest."""

@@ -48,11 +48,15 @@ class PredictionService:
     async def predict(self, customer_id: str, reasons: int = 0, request_id: str = "") -> dict[str, Any]:
         """One prediction, as `schemas.Prediction` says."""
         champion = self._champion()
-        (row,) = await self._rows(champion, [customer_id])
-        if row is None:
-            raise problems.unknown_customer(customer_id)
-        scored = self._scored(champion, customer_id, row, now())
-        why = (await self._reasons(champion, [row], reasons))[0] if reasons else None
+        self._log.expect()
+        try:
+            (row,) = await self._rows(champion, [customer_id])
+            if row is None:
+                raise problems.unknown_customer(customer_id)
+            scored = self._scored(champion, customer_id, row, now())
+            why = (await self._reasons(champion, [row], reasons))[0] if reasons else None
+        finally:
+            self._log.arrive()
         await self._record("predict", champion, [scored], request_id)
         return _answer(champion, scored, why)
 
@@ -179,7 +183,8 @@ class PredictionService:
                 detail = f"The prediction log cannot be written, and nothing is answered without it: {error}."
                 raise problems.unavailable("log-down", detail) from None
             metrics.UNLOGGED.inc(len(scored))
-        _observe(kind, scored, at)
+        for one in scored:
+            metrics.observe(kind, one.probability, (at - one.row.as_of).total_seconds())
 
     def _comparison(self, champion: Champion, sides: Sequence[Scored], changes: dict[str, Any]) -> dict[str, Any]:
         before, after = (dict(zip(champion.scorer.names, side.row.values, strict=True)) for side in sides)
@@ -204,7 +209,6 @@ class PredictionService:
 
 
 _SHARED = frozenset({"customer_id", "threshold", "model", "features_as_of", "stale"})
-_scores: dict[str, Any] = {}
 
 
 def _answer(champion: Champion, scored: Scored, reasons: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -235,12 +239,3 @@ def _entry(kind: Kind, champion: Champion, scored: Scored, at: datetime, request
         model_version=champion.version,
         request_id=request_id,
     )
-
-
-def _observe(kind: Kind, scored: Sequence[Scored], at: datetime) -> None:
-    histogram = _scores.get(kind)
-    if histogram is None:
-        histogram = _scores[kind] = metrics.SCORES.labels(kind)
-    for one in scored:
-        histogram.observe(one.probability)
-        metrics.FEATURE_AGE.observe((at - one.row.as_of).total_seconds())

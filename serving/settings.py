@@ -41,6 +41,7 @@ class ServingParameters(_Strict):
     champion_folder: str = "data/serving"
     prediction_log: LogParameters = LogParameters()
     max_body_bytes: int = Field(default=1_000_000, ge=1000)
+    page: bool = True
 
 
 class _Globals(BaseModel):

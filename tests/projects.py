@@ -32,8 +32,11 @@ def activated() -> dict[str, str]:
     return {**kept, "PATH": f"{BIN}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
 
 
-def run_command(folder: Path, *command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
-    """A command of the environment's `bin` as a user types it, in a folder."""
+def run_command(
+    folder: Path, *command: str, timeout: int = 600, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command of the environment's `bin` as a user types it, in a folder; `environment` is what the shell has besides."""
     program = str(BIN / command[0])
     line = [program, *command[1:]]
-    return subprocess.run(line, cwd=folder, env=activated(), capture_output=True, text=True, timeout=timeout, check=False)
+    variables = {**activated(), **(environment or {})}
+    return subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, timeout=timeout, check=False)

@@ -17,6 +17,8 @@ import numpy as np
 import psutil
 
 from benchmarks.serving import client, prepare
+from benchmarks.serving.reads import read_times
+from benchmarks.serving.report import HEAD, Figures, arguments, line, ratios
 from tests.projects import ROOT
 from tests.serving.servers import free_port, redis_server
 
@@ -32,19 +34,6 @@ class Peer:
     ready: str
     path: str
     by_id: bool
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured of one server; CPU includes all of its processes, memory is their PSS."""
-
-    start: float
-    p50: float
-    p99: float
-    rate: float
-    cpu_one: float
-    cpu_many: float
-    megabytes: float
 
 
 PEERS = (
@@ -122,37 +111,32 @@ def figures(peer: Peer, project: Path, bodies: Sequence[bytes], singles: int, se
 
 
 def main() -> None:
-    """Prepare, measure every peer, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=7043, help="customers of the sample table")
-    parser.add_argument("--quick", action="store_true", help="a short search: fewer trees, the same servers")
-    parser.add_argument("--seconds", type=float, default=10, help="of load per server")
-    parser.add_argument("--singles", type=int, default=2000, help="requests one at a time per server")
-    parser.add_argument("--peers", default="abcde", help="letters of the servers to measure")
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as redis:
-        project = prepare.prepare(Path(folder) / "project", redis.port, chosen.rows, chosen.quick)
-        compare(project, chosen)
+    """Prepare, measure every peer, print a table; for each size of the customer table."""
+    chosen = arguments(__doc__)
+    for rows in chosen.rows:
+        with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as redis:
+            project = prepare.prepare(Path(folder) / "project", redis.port, rows, chosen.quick)
+            print(f"{rows:,} customers in Redis, ", end="")
+            compare(project, chosen)
 
 
 def compare(project: Path, chosen: argparse.Namespace) -> None:
     """Measure the chosen peers on a project that has run."""
     with running(PEERS[0], project):
         pass  # fetches the champion: what follows starts with a warm cache
-    by_id, encoded = (prepare.bodies(questions) for questions in prepare.questions(project))
-    trees = json.loads((prepare.model_folder(project) / "spec.json").read_text())["trees"]
-    print(
-        f"{chosen.rows:,} customers in Redis, a model of {trees:,} trees, {psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}\n"
-    )
-    print("| server | p50 ms | p99 ms | requests/s at 32 | CPU ms, one at a time | CPU ms at 32 | PSS MB | ready s |")
-    print("|---|---|---|---|---|---|---|---|")
+    questions = prepare.questions(project)
+    by_id, encoded = (prepare.bodies(asked) for asked in questions)
+    spec = json.loads((prepare.model_folder(project) / "spec.json").read_text())
+    print(f"a model of {spec['trees']:,} trees, {psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}\n\n{HEAD}", flush=True)
+    found: dict[str, Figures] = {}
     for peer in (one for one in PEERS if one.name[1] in chosen.peers):
-        found = figures(peer, project, by_id if peer.by_id else encoded, chosen.singles, chosen.seconds)
-        print(
-            f"| {peer.name} | {found.p50:.2f} | {found.p99:.2f} | {found.rate:,.0f} | {found.cpu_one:.3f} | {found.cpu_many:.3f} "
-            f"| {found.megabytes:.0f} | {found.start:.1f} |",
-            flush=True,
-        )
+        found[peer.name[1]] = figures(peer, project, by_id if peer.by_id else encoded, chosen.singles, chosen.seconds)
+        print(line(peer.name, found[peer.name[1]]), flush=True)
+    names, customers = [feature["name"] for feature in spec["features"]], [question["customer_id"] for question in questions[0]]
+    p50, p99 = read_times(project, names, customers)
+    print(
+        f"\nCPU at 32, as ratios: {'; '.join(ratios(found))}\nFeature read inside the app: p50 {p50:.3f} ms, p99 {p99:.3f} ms\n", flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ class NoLog:
     async def open(self) -> None:
         """Nothing to open."""
 
+    def expect(self) -> None:
+        """Nobody waits."""
+
+    def arrive(self) -> None:
+        """Nobody waits."""
+
     async def record(self, entries: Sequence[Any]) -> None:
         """Forget the entries."""
 

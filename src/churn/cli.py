@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from churn import config
+from churn import config, preflight
 from churn.core.errors import ChurnError
 
 
@@ -46,7 +46,8 @@ def fetch(url: str | None) -> None:
     from churn.io.fetch import fetch_telco
 
     settings = config.load()
-    destination = Path(settings.path(settings.settings["raw_customers"]))
+    preflight.require(preflight.of_storage(settings), settings)
+    destination = settings.path(settings.settings["raw_customers"])
     fetch_telco(destination, **({"url": url} if url else {}))
     click.echo(f"IBM's telco table (Apache-2.0) is at {settings.settings['raw_customers']}. Next: make run")
 
@@ -58,29 +59,47 @@ def status(env: str | None, as_json: bool) -> None:
     """Show the registry: versions, aliases, test metrics with intervals, and why each was promoted or not."""
     from dataclasses import asdict
 
+    from churn.io import registry
     from churn.summary import status_text
 
-    registry = _registry(env)
+    record = connect(env)
     found = registry.versions()
-    click.echo(json.dumps([asdict(entry) for entry in found], indent=2) if as_json else status_text(found))
+    click.echo(json.dumps([asdict(entry) for entry in found], indent=2) if as_json else status_text(found, record.moves() if found else []))
 
 
 @cli.command()
 @click.argument("version")
-@click.option("--reason", default="promoted by hand", show_default=True, help="Kept in the version's tags.")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Kept on record and in the version's tags.")
 @click.option("--env", help="The environment in conf/.")
 def promote(version: str, reason: str, env: str | None) -> None:
     """Make VERSION the champion; the old one becomes Previous."""
-    _registry(env).promote(version, reason)
+    from churn.io import promotion
+
+    promotion.promote(version, reason, connect(env))
     click.echo(f"Version {version} is the champion. Undo with: churn rollback")
 
 
 @cli.command()
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept on record.")
 @click.option("--env", help="The environment in conf/.")
-def rollback(env: str | None) -> None:
+def rollback(reason: str, env: str | None) -> None:
     """Make the Previous version the champion again."""
-    old, new = _registry(env).rollback()
+    from churn.io import promotion
+
+    old, new = promotion.rollback(reason, connect(env))
     click.echo(f"Version {new} is the champion again, instead of version {old}.")
+
+
+@cli.command()
+@click.argument("version")
+@click.option("--env", help="The environment in conf/.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def lineage(version: str, env: str | None, as_json: bool) -> None:
+    """Show what VERSION was made from, who promoted it and why, and how to make it again."""
+    from churn.lineage import lineage_text, read_lineage
+
+    found = read_lineage(version, config.load(environment=env), connect(env))
+    click.echo(json.dumps(found, indent=2) if as_json else lineage_text(found))
 
 
 @cli.command()
@@ -89,15 +108,39 @@ def summary(env: str | None) -> None:
     """Say what the last `kedro run` did and what to do next."""
     from churn.summary import run_summary
 
-    click.echo(run_summary(config.load(environment=env)))
+    settings = config.load(environment=env)
+    preflight.require(preflight.of_storage(settings), settings)
+    click.echo(run_summary(settings))
 
 
-def _registry(env: str | None) -> Any:
+@cli.command()
+@click.option("--months", type=click.IntRange(1, 600), default=12, show_default=True)
+@click.option("--scenario", default="none", show_default=True, help="none, price-rise, customer-mix, behaviour, nulls, ...")
+@click.option("--customers", type=click.IntRange(50, 100_000), default=1000, show_default=True, help="New customers in each month.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--api", help="The address of a running API; left out, one is started for the time.")
+@click.option("--env", help="The environment in conf/.")
+def simulate(months: int, scenario: str, customers: int, seed: int, api: str | None, env: str | None) -> None:
+    """Play months of traffic with a known change through the API, and judge each month."""
+    from churn import simulate as simulation
+    from churn.core.scenarios import SCENARIOS
+
+    if scenario not in SCENARIOS:
+        raise ChurnError(f"There is no scenario {scenario!r}. There are: {', '.join(SCENARIOS)}.")
+    story = simulation.Story(scenario, months, customers, seed)
+    for line in simulation.simulate(config.load(environment=env), story, api):
+        click.echo(line)
+
+
+def connect(env: str | None) -> Any:
+    """Connect to the registry of an environment; its record of promotions."""
     from churn.io import registry
+    from churn.io.promotion_record import PromotionRecord
 
     settings = config.load(environment=env)
+    preflight.require(preflight.of_registry(settings), settings)
     registry.connect(config.rooted(settings.settings["tracking_uri"], settings.root))
-    return registry
+    return PromotionRecord(settings.path(settings.settings["promotions"]))
 
 
 def main() -> None:

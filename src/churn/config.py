@@ -39,8 +39,10 @@ class Config:
 SQLITE = "sqlite:///"
 
 
-def rooted(location: str, root: Path | None = None) -> str:
-    """A path or SQLite URL made absolute from the project's folder; other URLs stay as they are."""
+def rooted(location: str | None, root: Path | None = None) -> Any:
+    """A path or SQLite URL made absolute from the project's folder; other URLs and None stay as they are."""
+    if location is None:
+        return None
     root = root or project_root()
     if location.startswith(SQLITE):
         return SQLITE + str(root / location.removeprefix(SQLITE))
@@ -80,13 +82,40 @@ def _load(root: Path, environment: str) -> Config:
     return Config(root, environment, settings, _merge(folders, "parameters*", settings))
 
 
+def dataset_path(config: Config, name: str) -> str:
+    """Where the catalog keeps a dataset, for readers without a Kedro session; URLs stay as they are.
+
+    Raises:
+        ChurnError: if the catalog has no such dataset, or it is no file.
+    """
+    entry = _read([config.root / "conf" / BASE, config.root / "conf" / config.environment], "catalog*", config.settings).get(name, {})
+    filepath = entry.get("filepath") or entry.get("dataset", {}).get("filepath")
+    if not isinstance(filepath, str):
+        raise ChurnError(f"The catalog of the environment {config.environment!r} has no file {name!r}: see conf/{BASE}/catalog.")
+    return config.path(filepath)
+
+
 def _merge(folders: list[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
+    merged = _read(folders, pattern, settings)
+    resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    return {str(key): value for key, value in resolved.items()} if isinstance(resolved, dict) else {}
+
+
+def _read(folders: list[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for folder in folders:
         for file in sorted({*folder.glob(f"{pattern}.yml"), *folder.glob(f"{pattern}/**/*.yml")}):
-            merged.update(yaml.safe_load(_with_globals(file.read_text(encoding="utf-8"), settings)) or {})
-    resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
-    return {str(key): value for key, value in resolved.items()} if isinstance(resolved, dict) else {}
+            text = file.read_text(encoding="utf-8")
+            _require_variables(file, text)
+            merged.update(yaml.safe_load(_with_globals(text, settings)) or {})
+    return merged
+
+
+def _require_variables(file: Path, text: str) -> None:
+    """Name at once every environment variable that has no default and is not set."""
+    unset = sorted({name for name in re.findall(r"\$\{oc\.env:\s*(\w+)\s*\}", text) if name not in os.environ})
+    if unset:
+        raise ChurnError(f"{file} needs environment variables that are not set: {', '.join(unset)} (docs/stack.md).")
 
 
 def _with_globals(text: str, settings: dict[str, Any]) -> str:

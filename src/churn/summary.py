@@ -1,12 +1,12 @@
 """What a run did and what the registry holds, as text for the terminal."""
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from churn.config import Config
 from churn.core.errors import ChurnError
+from churn.io.places import is_file, read_text
 
 SHOWN = {
     "roc_auc": "ROC-AUC",
@@ -24,26 +24,31 @@ def run_summary(config: Config) -> str:
     Raises:
         ChurnError: if no run has finished yet.
     """
-    reports = Path(config.path(config.settings["storage"])) / "reports"
-    data, decision, metrics = (_read(reports / f"{name}.json") for name in ("data_summary", "decision", "test_metrics"))
+    reports = f"{config.path(config.settings['storage'])}/reports"
+    data, decision, metrics = (_read(f"{reports}/{name}.json") for name in ("data_summary", "decision", "test_metrics"))
     lines = [
         *_table_lines(config, data),
         f"Test customers   {data['test']:,}, whom no model was trained on; 95% intervals in brackets",
         *(f"  {text:<18} {_interval(metrics, f'challenger_{name}')}{_beside(metrics, name)}" for name, text in SHOWN.items()),
         f"Decision         version {decision['version']}: {decision['outcome']}. {decision['reason']}",
-        f"Reports          {config.settings['storage']}/reports/evaluation.html, {config.settings['storage']}/reports/drift.html",
+        f"Reports          {config.settings['storage']}/reports/evaluation.html, "
+        f"{config.settings['storage']}/reports/monitoring/report.html",
         "Next             churn status | kedro viz run | kedro mlflow ui  (in .venv/bin, or after: source .venv/bin/activate)",
     ]
     return "\n".join(lines)
 
 
-def status_text(versions: Iterable[Any]) -> str:
-    """The registry as a table, newest version first, with the reason below each version."""
+def status_text(versions: Iterable[Any], moves: Sequence[Any] = ()) -> str:
+    """The registry as a table, newest version first, with the reason below each version, and the last move of the champion."""
     lines = [f"{'version':<9}{'aliases':<22}{'ROC-AUC':<24}{'log-loss':<24}gate"]
     for entry in versions:
         auc, loss = (_interval(entry.metrics, name) if entry.metrics else "not evaluated" for name in ("roc_auc", "log_loss"))
         lines.append(f"{entry.version:<9}{', '.join(entry.aliases):<22}{auc:<24}{loss:<24}{entry.gate or 'not decided'}")
         lines.extend([f"         {entry.gate_reason}"] if entry.gate_reason else [])
+    if moves:
+        from churn.lineage import move_text
+
+        lines.append(f"Last move: {move_text(moves[-1])}")
     return "\n".join(lines) if len(lines) > 1 else "The registry holds no model yet. Train one with: kedro run"
 
 
@@ -66,14 +71,14 @@ def _table_lines(config: Config, data: dict[str, Any]) -> list[str]:
 
 
 def _sample(config: Config) -> dict[str, Any]:
-    path = Path(config.path(config.settings["storage"])) / "raw" / "sample.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path = f"{config.path(config.settings['storage'])}/raw/sample.json"
+    return json.loads(read_text(path)) if is_file(path) else {}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
+def _read(path: str) -> dict[str, Any]:
+    if not is_file(path):
         raise ChurnError(f"There is no {path} yet: run `kedro run` first.")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(read_text(path))
     return found
 
 

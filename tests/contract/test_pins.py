@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRA_OF = {
     f"requirements{suffix}.txt": extra
-    for suffix, extra in {"": "pipelines", "-serving": "serving", "-tracking": "tracking", "-dev": "dev"}.items()
+    for suffix, extra in {"": "pipelines", "-serving": "serving", "-page": "page", "-tracking": "tracking", "-dev": "dev"}.items()
 }
 LINUX = {"sys_platform": "linux", "platform_machine": "x86_64"}
 ENVIRONMENTS = [{"python_full_version": f"{v}.9", "python_version": v, **LINUX} for v in ("3.11", "3.12")]

@@ -19,8 +19,8 @@ from tests.projects import BIN, QUICK, ROOT, activated, run_command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TYPED = [line.split("#")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S) for line in block.splitlines()]
-BY_HAND = {"kedro viz run", "kedro mlflow ui"}
-"""Servers: started and asked below."""
+BY_HAND = {"kedro viz run", "kedro mlflow ui", "churn simulate --months 6 --scenario price-rise"}
+"""Servers: started and asked below. The simulation has a test of its own (tests/e2e/test_simulate.py)."""
 SHORTENED = f"training.budget=thorough,{QUICK.replace('default', 'thorough')}"
 LONG = {"kedro run --params training.budget=thorough": f"kedro run --pipelines training --params {SHORTENED}"}
 """The same command with a search that fits into a test."""

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from churn.core.declaration import Feature
@@ -58,6 +59,8 @@ def test_missing_values_are_a_group_of_their_own():
     found = by_value(segments(columns, FEATURES, y, p, LIMITS))
     assert found["plan", "(missing)"].customers == 100
     assert found["senior", "(missing)"].customers == 60
+    columns["senior"][:60] = [pd.NA] * 60  # what a nullable boolean of the training rows holds
+    assert by_value(segments(columns, FEATURES, y, p, LIMITS))["senior", "(missing)"].customers == 60
 
 
 def test_a_feature_with_too_many_values_is_left_out():

@@ -10,7 +10,10 @@ import pytest
 from tests.projects import QUICK, ROOT, SAMPLE_ROWS, run_command
 
 MAIN_PIPELINES = ("data_processing", "feature_store", "training", "evaluation", "monitoring")
-REPORTS = ("data_summary.json", "feature_store.json", "decision.json", "test_metrics.json", "evaluation.html", "drift.html", "trials.json")
+REPORTS = (
+    *("data_summary.json", "feature_store.json", "decision.json", "test_metrics.json", "evaluation.html", "trials.json"),
+    *("monitoring/report.html", "monitoring/verdict.json"),
+)
 PLOTS = ("confusion_matrix.png", "shap_summary.png", "calibration_curve.png", "gain_curve.png")
 
 

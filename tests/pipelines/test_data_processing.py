@@ -83,7 +83,8 @@ def test_the_summary_counts(tmp_path: Path) -> None:
     assert (found["rows_in"], found["rows_out"], found["train"] + found["test"]) == (200, 200, 200)
     assert found["churn_rate"] == pytest.approx(sum(row["left"] == "yes" for row in rows) / 200)
     assert found["blanks"] == {"region": sum(not row["region"] for row in rows), "spent": 4}
-    assert found["source"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "name": "churn.csv"}
+    hashes = {"sha256": hashlib.sha256(data).hexdigest(), "md5": hashlib.md5(data).hexdigest()}
+    assert found["source"] == {**hashes, "bytes": len(data), "name": "churn.csv"}
 
 
 def dialects() -> dict[str, bytes]:

@@ -1,114 +1,257 @@
-"""The pipeline monitoring with its real catalog entries, on frames as the training pipeline writes them."""
+"""The pipeline monitoring with its real catalog: prediction log in SQLite and PostgreSQL, registry, report, workspace, history."""
 
+import html
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 from kedro.runner import SequentialRunner
 
-from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, Declaration
-from churn.core.drift import DriftParameters
+from benchmarks.monitoring.worlds import World, build
+from churn import config
 from churn.core.errors import ChurnError
-from churn.core.population import Change, SampleParameters, draw
+from churn.core.evaluation import EvaluationParameters
+from churn.core.monitor_parameters import MonitoringParameters, WindowParameters
+from churn.core.monitor_table import SCORE
+from churn.core.population import SampleParameters, draw
+from churn.core.scenarios import another_unit
+from churn.io import reference, registry
+from churn.io.alerts import URLS_VARIABLE
+from churn.io.outcomes import OutcomesDataset
+from churn.io.prediction_log import Entry, PredictionLog
+from churn.io.prediction_window import read_labelled, read_window
 from churn.pipelines.monitoring import create_pipeline
-from churn.pipelines.monitoring.nodes import compare_frames
 from tests.projects import ROOT
 
-CUSTOMERS = Declaration.parse(yaml.safe_load((ROOT / "conf/base/parameters/customers.yml").read_text(encoding="utf-8"))["customers"])
-PARAMETERS = DriftParameters.model_validate(
-    yaml.safe_load((ROOT / "conf/base/parameters/monitoring.yml").read_text(encoding="utf-8"))["monitoring"]
-)
-DRIFTED = SampleParameters(rows=700, seed=2, first_month=12, change=Change(price=0.02, missing=0.02, missing_columns=("TechSupport",)))
-
-
-def frame(parameters: SampleParameters) -> pd.DataFrame:
-    drawn = draw(parameters)
-    table = pd.DataFrame(drawn.features())
-    table.insert(0, CUSTOMER_ID, drawn.customer_id.astype(str))
-    table.insert(1, EVENT_TIMESTAMP, pd.Timestamp("2026-11-01", tz="UTC"))
-    table.insert(2, CHURNED, drawn.churned)
-    return table
+NOW = datetime.now(UTC)
+ROWS = 400
 
 
 @pytest.fixture(scope="module")
-def reference() -> pd.DataFrame:
-    return frame(SampleParameters(rows=2800, seed=1))
+def world() -> World:
+    return build(0)
 
 
 @pytest.fixture(scope="module")
-def reports(reference: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reports folder of a run on drifted customers."""
-    storage = tmp_path_factory.mktemp("storage")
-    text = (ROOT / "conf/base/catalog/monitoring.yml").read_text(encoding="utf-8").replace("${globals:storage}", str(storage))
-    catalog = DataCatalog.from_config(yaml.safe_load(text))
-    catalog["training_frame"], catalog["test_frame"] = reference, frame(DRIFTED)
-    catalog["params:customers"], catalog["params:monitoring"] = CUSTOMERS, PARAMETERS.model_copy(update={"report_rows": 1000})
-    SequentialRunner().run(create_pipeline(), catalog)
-    return storage / "reports"
+def versions(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A registry in which version 1 has a reference and version 2 has none."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("registry")
+    before = mlflow.get_tracking_uri()
+    registry.connect(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("churn", artifact_location=str(folder / "artifacts")))
+    for _ in range(2):
+        with mlflow.start_run():
+            registry.register(registry.Candidate(world.model, {"git_sha": "test"}))
+    drawn = draw(SampleParameters(rows=4000, seed=1))
+    frame = pd.DataFrame(drawn.features()).assign(churned=drawn.churned)
+    test = frame.iloc[3000:].assign(**{SCORE: world.model.predict(frame.iloc[3000:])})
+    reference.store(reference.reference_table("1", world.model, frame.iloc[:3000], test, 10_000))
+    yield folder
+    mlflow.set_tracking_uri(before)
 
 
-def test_the_summary_names_what_drifted(reports: Path) -> None:
-    summary = json.loads((reports / "drift.json").read_text(encoding="utf-8"))
-    assert summary["verdict"] == "watch"
-    assert {"MonthlyCharges", "TechSupport"} <= set(summary["drifted"]) <= {"MonthlyCharges", "TechSupport", "TotalCharges"}
-    assert [column["column"] for column in summary["columns"]] == [feature.name for feature in CUSTOMERS.features]
-    missing = {column["column"]: column["missing_current"] for column in summary["columns"]}
-    assert missing["TechSupport"] == pytest.approx(0.24, abs=0.05)
-    assert (summary["reference_rows"], summary["current_rows"]) == (2800, 700)
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty prediction log."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/log.db"
+    return str(request.getfixturevalue("postgres").database("monitoring"))
 
 
-def test_the_page_shows_the_same_verdict_and_loads_nothing(reports: Path) -> None:
-    summary = json.loads((reports / "drift.json").read_text(encoding="utf-8"))
-    page = (reports / "drift.html").read_text(encoding="utf-8")
-    drifted = len(summary["drifted"])
-    assert f"({drifted} out of {len(CUSTOMERS.features)})" in page
-    assert "Dataset Drift is detected" in page
-    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?(?:https?:)?//", page)
-    for name in (CUSTOMER_ID, EVENT_TIMESTAMP, CHURNED):
-        assert f"column {name}" not in page
+def entries(world: World, rows: int, seed: int = 5, hours: float = 1, **changes: Any) -> tuple[list[Entry], Any]:
+    """Predictions of customers of the sample population, and their outcomes."""
+    drawn = draw(SampleParameters(rows=rows, seed=seed))
+    features = drawn.features()
+    if changes.pop("cents", False):
+        features = another_unit(dict(features), None)  # type: ignore[arg-type]
+    frame = pd.DataFrame(features)
+    scores, texts = world.model.predict(frame), frame.to_dict("records")
+    fields = {"kind": "predict", "model_version": "1", **changes}
+    found = [
+        Entry(
+            prediction_id=f"{seed}-{fields['kind']}-{fields['model_version']}-{row:05d}",
+            predicted_at=NOW - timedelta(hours=hours) + timedelta(seconds=row / 100),
+            customer_id=f"{seed}-{row}",
+            features=json.dumps(texts[row]),
+            features_as_of=NOW - timedelta(days=1),
+            probability=float(scores[row]),
+            threshold=0.2,
+            request_id="",
+            **fields,  # type: ignore[arg-type]
+        )
+        for row in range(rows)
+    ]
+    return found, drawn.churned
 
 
-def test_the_same_population_is_ok(reference: pd.DataFrame) -> None:
-    summary = compare_frames(reference, frame(SampleParameters(rows=700, seed=2)), CUSTOMERS, PARAMETERS)
-    assert (summary["verdict"], summary["drifted"]) == ("ok", [])
+def write(url: str, *batches: list[Entry]) -> None:
+    log = PredictionLog(url)
+    for batch in batches:
+        log.write(batch)
+    log.close()
 
 
-def test_missing_values_of_every_type_are_read(reference: pd.DataFrame) -> None:
-    current = frame(SampleParameters(rows=700, seed=2))
-    kinds: dict[str, Any] = {"Partner": "boolean", "tenure": "Int64", "MonthlyCharges": "float64", "Contract": "string"}
-    for name, kind in kinds.items():
-        current[name] = current[name].astype(kind)
-        current.loc[current.index[:70], name] = None
-    summary = compare_frames(reference, current, CUSTOMERS, PARAMETERS)
-    missing = {column["column"]: column["missing_current"] for column in summary["columns"] if column["missing_current"]}
-    assert missing == pytest.approx(dict.fromkeys(kinds, 0.1))
-    assert set(kinds) == set(summary["drifted"])
-
-
-def test_a_score_is_compared_where_it_is_named(reference: pd.DataFrame) -> None:
-    current = frame(SampleParameters(rows=700, seed=2))
-    scored = PARAMETERS.model_copy(update={"scores": ("score",)})
-    summary = compare_frames(
-        reference.assign(score=reference["tenure"] / 72), current.assign(score=current["tenure"] / 144), CUSTOMERS, scored
+def run(url: str, storage: Path) -> dict[str, Any]:
+    """Run the pipeline with the catalog of the project; the verdict."""
+    text = "\n".join((ROOT / "conf/base/catalog" / f"{name}.yml").read_text(encoding="utf-8") for name in ("monitoring",))
+    text = text.replace("${globals:storage}", str(storage)).replace("${globals:prediction_log}", url)
+    catalog = DataCatalog.from_config(
+        {**yaml.safe_load(text.replace("data/reports/evidently", str(storage / "evidently"))), **MODEL_REFERENCE}
     )
-    assert summary["drifted"] == ["score"]
-    with pytest.raises(ChurnError, match=r"monitoring\.scores names 'score'"):
-        compare_frames(reference, current, CUSTOMERS, scored)
+    settings = config.load(ROOT)
+    parameters = MonitoringParameters.model_validate(settings.parameters["monitoring"])
+    catalog["params:customers"] = settings.declaration
+    catalog["params:monitoring"] = parameters.model_copy(update={"window": WindowParameters(rows=ROWS), "report_rows": 400})
+    catalog["params:evaluation"] = EvaluationParameters.model_validate(settings.parameters["evaluation"])
+    SequentialRunner().run(create_pipeline(), catalog)
+    found: dict[str, Any] = json.loads((storage / "reports/monitoring/verdict.json").read_text(encoding="utf-8"))
+    return found
 
 
-def test_an_empty_side_is_one_message(reference: pd.DataFrame) -> None:
-    with pytest.raises(ChurnError, match="test_frame has no rows"):
-        compare_frames(reference, reference.iloc[:0], CUSTOMERS, PARAMETERS)
+MODEL_REFERENCE = {"model_reference": {"type": "churn.io.reference.ModelReferenceDataset"}}
+
+
+def test_a_fault_is_found_reported_told_once_and_remembered(
+    url: str, world: World, versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv(URLS_VARIABLE, raising=False)
+    faulty, churned = entries(world, ROWS, cents=True)
+    what_ifs, _ = entries(world, 50, seed=6, hours=0.1, kind="what-if")
+    others, _ = entries(world, 40, seed=7, hours=1.5, model_version="2")
+    write(url, others, faulty, what_ifs)
+    OutcomesDataset(str(tmp_path / "raw/outcomes.csv")).save(
+        pd.DataFrame({"customer_id": [one.customer_id for one in faulty[:300]], "churned": churned[:300], "observed_at": NOW.isoformat()})
+    )
+    found = run(url, tmp_path)
+    assert (found["status"], found["action"], found["model_version"]) == ("alert", "fix-data", "1")
+    assert found["window"]["rows"] == ROWS
+    assert ("unit", "MonthlyCharges") in {(finding["kind"], finding["column"]) for finding in found["findings"]}
+    assert found["reference_sha256"] == reference.load("1").sha256  # type: ignore[union-attr]
+    assert (found["measured"]["outcomes"], found["measured"]["coverage"]) == (300, 1.0)
+    assert caplog.text.count("Churn monitoring: broken data") == 1
+    check_report(tmp_path)
+    assert run(url, tmp_path)["status"] == "alert"
+    assert caplog.text.count("Churn monitoring: broken data") == 1
+    (entry,) = json.loads((tmp_path / "reports/monitoring/history.json").read_text(encoding="utf-8"))
+    assert "unit:MonthlyCharges" in entry["shown"]
+    assert "unit:MonthlyCharges" in entry["alerted"]
+
+
+def check_report(storage: Path) -> None:
+    """The page has verdict and plots and loads nothing; the workspace has the runs; the gauges are there."""
+    from evidently.ui.workspace import Workspace
+
+    page = (storage / "reports/monitoring/report.html").read_text(encoding="utf-8")
+    assert "Something has changed" in page
+    assert re.search("MonthlyCharges is about [0-9]+ times", page)
+    assert page.count("<iframe") == 2
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?(?:https?:)?//", html.unescape(page))
+    workspace = Workspace(str(storage / "evidently"))
+    (project,) = workspace.search_project("churn")
+    assert len(workspace.list_runs(project.id)) == 2
+    assert "churn_monitoring_status" in (storage / "reports/monitoring/metrics.prom").read_text(encoding="utf-8")
+
+
+def test_without_predictions_there_is_a_page_and_no_verdict(world: World, versions: Path, tmp_path: Path) -> None:
+    found = run(f"sqlite:///{tmp_path}/never/written.db", tmp_path)
+    assert (found["status"], found["action"]) == ("not-judged", "none")
+    assert "there are no predictions yet" in found["summary"]
+    assert "Not judged" in (tmp_path / "reports/monitoring/report.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_version_without_a_reference_is_not_judged(world: World, versions: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    write(url, entries(world, ROWS, model_version="2")[0])
+    found = run(url, tmp_path)
+    assert found["status"] == "not-judged"
+    assert "version 2 has no reference" in found["summary"]
+
+
+def test_the_window_is_the_newest_prediction_of_each_customer(url: str, world: World) -> None:
+    first, _ = entries(world, 100, seed=1, hours=30)
+    again = [entry._replace(prediction_id=f"again-{entry.prediction_id}", predicted_at=NOW - timedelta(hours=1)) for entry in first[60:]]
+    what_ifs, _ = entries(world, 30, seed=2, kind="what-if")
+    write(url, first, again, what_ifs)
+    by_count = read_window(url, WindowParameters(rows=60, pooled=1), NOW)
+    assert len(by_count) == 60
+    assert by_count["customer_id"].is_unique
+    assert by_count["prediction_id"].str.startswith("again-").sum() == 40
+    assert by_count["predicted_at"].is_monotonic_increasing
+    by_time = read_window(url, WindowParameters(by="time", days=1, pooled=1), NOW)
+    assert len(by_time) == 40
+    assert read_window(url, WindowParameters(rows=1000), NOW)["repeated"].iloc[0] == 40
+
+
+def test_an_outcome_belongs_to_the_newest_prediction_before_it(url: str, world: World) -> None:
+    old, _ = entries(world, 20, seed=1, hours=50)
+    late = [entry._replace(prediction_id=f"late-{entry.prediction_id}", predicted_at=NOW - timedelta(hours=2)) for entry in old]
+    write(url, old, late)
+    asked = pd.DataFrame({"customer_id": [old[0].customer_id, old[1].customer_id, "unknown"], "churned": [True, False, True]})
+    asked["observed_at"] = pd.to_datetime([NOW - timedelta(hours=10), NOW, NOW], utc=True)
+    found = read_labelled(url, asked, timedelta(days=30)).set_index("customer_id")
+    assert sorted(found["prediction_id"]) == sorted([old[0].prediction_id, late[1].prediction_id])
+    assert found.loc[old[0].customer_id, "churned"]
+    assert not found.loc[old[1].customer_id, "churned"]
+    assert found["eligible"].iloc[0] == 20
+
+
+def test_a_log_that_does_not_answer_is_one_message_without_the_password() -> None:
+    with pytest.raises(ChurnError, match="cannot be read") as failed:
+        read_window("postgresql+psycopg://churn:hidden-word@127.0.0.1:1/churn", WindowParameters(), NOW)
+    assert "hidden-word" not in str(failed.value)
+
+
+def test_a_damaged_reference_is_refused(world: World, versions: Path) -> None:
+    (stored,) = versions.rglob("reference.parquet")
+    whole = stored.read_bytes()
+    try:
+        stored.write_bytes(whole[:-9] + b"x" + whole[-8:])
+        with pytest.raises(ChurnError, match="damaged"):
+            reference.load("1")
+    finally:
+        stored.write_bytes(whole)
+    assert reference.load("1") is not None
+    assert reference.load("2") is None
+    assert reference.load("77") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("customer_id,churned\na,true\n", "no column observed_at"),
+        ("customer_id,churned,observed_at\na,perhaps,2026-01-01\n", "row 1: churned is 'perhaps'"),
+        ("customer_id,churned,observed_at\na,Yes,2026-01-01\nb,no,soon\n", "row 2: observed_at is 'soon'"),
+    ],
+)
+def test_outcomes_that_cannot_be_read_are_one_message(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "outcomes.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match=re.escape(message)):
+        OutcomesDataset(str(tmp_path / "outcomes.csv")).load()
+
+
+def test_outcomes_are_added_to(tmp_path: Path) -> None:
+    outcomes = OutcomesDataset(str(tmp_path / "outcomes.csv"))
+    assert len(outcomes.load()) == 0
+    for churned in (True, False):
+        outcomes.save(pd.DataFrame({"customer_id": ["007"], "churned": [churned], "observed_at": ["2026-01-01T00:00:00Z"]}))
+    found = outcomes.load()
+    assert found.values.tolist() == [["007", False, pd.Timestamp("2026-01-01", tz="UTC")]]
 
 
 def test_evidently_is_imported_only_where_it_is_used() -> None:
-    code = "import sys, churn.pipelines.monitoring; print([m for m in ('evidently', 'pandas', 'sklearn', 'numba') if m in sys.modules])"
+    heavy = ("evidently", "pandas", "sklearn", "apprise", "mlflow")
+    code = f"import sys, churn.pipelines.monitoring; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"

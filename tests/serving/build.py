@@ -16,7 +16,8 @@ from churn import config
 from churn.core.encoding import encode, learn_categories
 from churn.core.model import ChurnModel, build_model, feature_types
 from churn.core.whatif import derive
-from churn.io import feature_store, registry
+from churn.io import feature_store, promotion, registry
+from churn.io.promotion_record import PromotionRecord
 
 CUSTOMERS = 300
 AS_OF = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
@@ -97,7 +98,7 @@ def register(project: Path, tracking_uri: str, models: list[ChurnModel]) -> None
     for one in models:
         with mlflow.start_run():
             registry.register(registry.Candidate(one, {"git_sha": "test"}))
-    registry.promote("1", "for the tests")
+    promotion.promote("1", "for the tests", PromotionRecord(tracking_uri))
 
 
 def main(project: Path, feast_file: str | None) -> None:

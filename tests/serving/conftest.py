@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.projects import ROOT, copy_project
-from tests.serving.servers import Redis, Server, redis_server, serve
+from tests.serving.servers import START_SECONDS, Redis, Server, redis_server, serve
 
 
 def build(project: Path, *arguments: str) -> None:
@@ -39,6 +39,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = yaml.safe_load(declaration.read_text())
     content["customers"]["derived"] = {"charges_per_month": "TotalCharges / greatest(tenure, 1)"}
     declaration.write_text(yaml.safe_dump(content, sort_keys=False))
+    edit(project / "conf" / "base" / "parameters" / "serving.yml", champion_timeout=START_SECONDS)  # a busy machine imports slowly
     build(project)
     with serve(project):  # fetches the champion once for all
         pass

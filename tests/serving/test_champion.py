@@ -1,8 +1,12 @@
 """Finding, checking and swapping the champion: with a real registry, and damage that is really there."""
 
 import asyncio
+import collections
 import contextlib
+import http.client
+import itertools
 import json
+import math
 import shutil
 import sqlite3
 import threading
@@ -17,9 +21,10 @@ from churn.core.model import ChurnModel
 from churn.io.registry import CHAMPION, MODEL_NAME
 from serving import champion_files, fetch_champion, registry_poll
 from serving.champion import ChampionKeeper
+from serving.scorer import Scorer
 from serving.settings import read_settings
 from tests.serving.conftest import edit
-from tests.serving.servers import serve
+from tests.serving.servers import Server, serve
 
 FAST = {"champion_interval": 0.1}
 
@@ -80,33 +85,56 @@ def test_a_registry_that_is_not_there_and_one_that_only_mlflow_can_ask(tmp_path:
         registry_poll.registered_champion("http://127.0.0.1:1")
 
 
-def test_a_new_champion_is_fetched_and_swapped_in_and_back_under_load(project: Path):
-    """20 flips of the alias while requests come in: none fails, and each names the version that made its score."""
+RATE, FLIPS, CLIENTS = 100, 20, 16
+
+
+class HeldRate:
+    """So many requests a second from a few kept connections, whether answers come or not: what is late is made up for."""
+
+    def __init__(self, server: Server, body: dict) -> None:
+        self._host, self._body = server.address.removeprefix("http://"), json.dumps(body)
+        self._ticks, self.asked, self._started = itertools.count(), math.inf, time.monotonic()
+        self.answers: list[tuple[int, dict]] = []
+        self.threads = [threading.Thread(target=self._client) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> "HeldRate":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.asked = math.ceil((time.monotonic() - self._started) * RATE)
+        for thread in self.threads:
+            thread.join()
+
+    def _client(self) -> None:
+        connection = http.client.HTTPConnection(self._host, timeout=60)
+        while (tick := next(self._ticks)) < self.asked:
+            time.sleep(max(0.0, self._started + tick / RATE - time.monotonic()))
+            connection.request("POST", "/predict", self._body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            self.answers.append((answer.status, json.loads(answer.read())))
+        connection.close()
+
+
+def test_a_new_champion_is_fetched_and_swapped_in_and_back_at_a_held_rate(project: Path):
+    """20 flips of the alias at 100 requests a second: none fails, and each names the version that made its score."""
     parameters(project, **FAST)
     with serve(project) as server:
-        scores = {server.predict("c-0007").json["model"]["version"]: server.predict("c-0007").json["churn_probability"]}
+        scores = {"1": server.predict("c-0007").json["churn_probability"]}
         point(project, "2")
         server.wait_for(lambda one: one.health()["model_version"] == "2", "version 2 serves")
         scores["2"] = server.predict("c-0007").json["churn_probability"]
         assert scores["1"] != scores["2"]
-        answers, stop = [], threading.Event()
-
-        def load() -> None:
-            while not stop.wait(0.01):
-                answers.append(server.predict("c-0007"))
-
-        threads = [threading.Thread(target=load) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for flip in range(20):
-            version = str(1 + flip % 2)
-            point(project, version)
-            server.wait_for(lambda one, version=version: one.health()["model_version"] == version, f"version {version} serves")
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert {answer.status for answer in answers} == {200}
-    assert {(answer.json["model"]["version"], answer.json["churn_probability"]) for answer in answers} == set(scores.items())
+        with HeldRate(server, {"customer_id": "c-0007"}) as load:
+            for flip in range(FLIPS):
+                version = str(1 + flip % 2)
+                point(project, version)
+                server.wait_for(lambda one, version=version: one.health()["model_version"] == version, f"version {version} serves")
+    assert {status for status, _ in load.answers} == {200}
+    assert load.asked <= len(load.answers) <= load.asked + CLIENTS  # each client may have taken its next tick already
+    made = collections.Counter((answer["model"]["version"], answer["churn_probability"]) for _, answer in load.answers)
+    assert set(made) == set(scores.items())
 
 
 def test_with_the_registry_down_the_last_verified_champion_serves(project: Path):
@@ -184,7 +212,7 @@ def test_golden_rows_that_score_otherwise_are_refused(project: Path, built: Path
     model = ChurnModel.load(folder)
     golden = model.spec.golden.model_copy(update={"scores": tuple(score + 1e-9 for score in model.spec.golden.scores)})
     with pytest.raises(fetch_champion.ChurnError, match="golden"):
-        fetch_champion.check(ChurnModel(model.booster, model.spec.model_copy(update={"golden": golden})))
+        fetch_champion.check(Scorer(ChurnModel(model.booster, model.spec.model_copy(update={"golden": golden}))))
 
 
 def test_a_refused_champion_is_loud_and_a_mended_one_is_taken_at_once_by_reload(project: Path):

@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from churn.core.errors import ChurnError
 from churn.io import prediction_log
 from churn.io.prediction_log import MIGRATIONS, Entry, PredictionLog
+from tests.services.postgres import OwnPostgres, Postgres
 from tests.serving import build
 from tests.serving.conftest import edit
-from tests.serving.servers import Postgres, serve
+from tests.serving.servers import serve
 
 LOG = Path("data/serving/predictions.db")
 
@@ -210,21 +211,12 @@ def test_the_table_reads_as_numbers_and_times_through_sqlalchemy(tmp_path: Path)
     assert row == (datetime(2026, 11, 1, 12), 0.25)
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL that the tests may stop."""
-    server = Postgres()
-    server.start()
-    yield server
-    server.stop()
-    server.remove()
-
-
 def test_on_postgresql_several_processes_migrate_and_write_at_once(postgres: Postgres):
-    logs = [PredictionLog(postgres.url) for _ in range(6)]
+    url = postgres.database("churn")
+    logs = [PredictionLog(url) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda numbered: numbered[1].write([entry(numbered[0]), entry(100)]), enumerate(logs)))
-    engine = create_engine(postgres.url)
+    engine = create_engine(url)
     with engine.connect() as connection:
         found = connection.exec_driver_sql("SELECT prediction_id, predicted_at, probability FROM prediction_log ORDER BY 1").all()
         assert connection.exec_driver_sql("SELECT version FROM prediction_log_schema").all() == [(len(MIGRATIONS),)]
@@ -235,16 +227,26 @@ def test_on_postgresql_several_processes_migrate_and_write_at_once(postgres: Pos
         log.close()
 
 
-def test_a_connection_that_postgresql_has_closed_is_replaced(postgres: Postgres):
-    log = PredictionLog(postgres.url)
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A PostgreSQL that the test may stop."""
+    server = OwnPostgres()
+    server.start()
+    yield server
+    server.stop()
+    server.remove()
+
+
+def test_a_connection_that_postgresql_has_closed_is_replaced(own_postgres: OwnPostgres):
+    log = PredictionLog(own_postgres.database("churn"))
     log.write([entry(1)])
-    postgres.stop()
+    own_postgres.stop()
     with pytest.raises(SQLAlchemyError):
         log.write([entry(2)])
-    postgres.start()
+    own_postgres.start()
     log.write([entry(3)])
-    postgres.stop()
-    postgres.start()
+    own_postgres.stop()
+    own_postgres.start()
     log.write([entry(4)])
     found = log._open.exec_driver_sql("SELECT prediction_id FROM prediction_log WHERE prediction_id IN ('id-2', 'id-3', 'id-4')").all()
     assert {row[0] for row in found} >= {"id-3", "id-4"}

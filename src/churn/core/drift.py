@@ -6,29 +6,24 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from scipy.special import chdtrc, kolmogorov
 
-Values = NDArray[np.float64] | NDArray[np.int64]
+from churn.core.monitor_parameters import DriftParameters
+from churn.core.monitor_table import Values
 
 _LEAST_EXPECTED = 5
 """Cochran's (1954) rule: below this expected count a cell is pooled before a chi-square test."""
-
-
-class DriftParameters(BaseModel):
-    """`params:monitoring`: when a column counts as drifted, and how many rows the report draws."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    family_wise_error: float = Field(default=0.01, gt=0, lt=1)
-    psi_floor: float = Field(default=0.01, ge=0)
-    bins: int = Field(default=10, ge=2)
-    report_rows: int = Field(default=10_000, ge=100)
-    scores: tuple[str, ...] = ()
+PRESENT = 0.05
+"""Unadjusted p-value below which a window shows by itself what it shows together with those before it."""
 
 
 class ColumnDrift(BaseModel):
-    """What was measured of one column; `p_value` is adjusted for the number of columns."""
+    """What was measured of one column; `p_value` is adjusted for the number of columns and of looks.
+
+    `place` is the category whose share changed most (None for a number), `before` and `after` its shares, or a
+    number's medians (NaN where there is none is given as None). `present`: the newest rows alone show it too.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,21 +34,11 @@ class ColumnDrift(BaseModel):
     psi: float
     missing_reference: float
     missing_current: float
-    drifted: bool
-
-
-class DriftSummary(BaseModel):
-    """The verdict (`watch`: at least one column has drifted) and what it rests on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    verdict: Literal["ok", "watch"]
-    drifted: tuple[str, ...]
-    reference_rows: int
-    current_rows: int
-    family_wise_error: float
-    psi_floor: float
-    columns: tuple[ColumnDrift, ...]
+    place: int | None = None
+    before: float | None = None
+    after: float | None = None
+    drifted: bool = False
+    present: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,11 +49,13 @@ class _Measured:
     psi: float
 
 
-def compare(reference: Mapping[str, Values], current: Mapping[str, Values], parameters: DriftParameters) -> DriftSummary:
-    """Compare every column of `current` with `reference`.
+def compare(
+    reference: Mapping[str, Values], current: Mapping[str, Values], error: float, parameters: DriftParameters
+) -> tuple[ColumnDrift, ...]:
+    """Compare every column of `current` with `reference`; a column has an array (n,) on each side.
 
     A float array is a number, NaN where missing; an int64 array holds the codes of a category, -1 where
-    missing. A column has drifted if its p-value, adjusted by Holm (1979), is below the family-wise error
+    missing. A column has drifted if its p-value, adjusted by Holm (1979), is below the family-wise `error`
     and its PSI reaches the floor: with many rows a test alone finds differences that matter to nobody.
 
     Raises:
@@ -76,34 +63,66 @@ def compare(reference: Mapping[str, Values], current: Mapping[str, Values], para
     """
     if not reference or reference.keys() != current.keys():
         raise ValueError("reference and current must have the same columns, at least one")
-    rows = [len(next(iter(side.values()))) for side in (reference, current)]
-    if not min(rows):
+    if not all(len(side[name]) for side in (reference, current) for name in reference):
         raise ValueError("reference and current need rows")
     found = {name: _measure(reference[name], current[name], parameters.bins) for name in reference}
     adjusted = holm(np.array([item.p_value for item in found.values()]))
-    columns = tuple(
-        ColumnDrift(
-            column=name,
-            test=item.test,
-            statistic=item.statistic,
-            p_value=float(p),
-            psi=item.psi,
-            missing_reference=float(_missing(reference[name]).mean()),
-            missing_current=float(_missing(current[name]).mean()),
-            drifted=bool(p < parameters.family_wise_error and item.psi >= parameters.psi_floor),
+    return tuple(
+        _column(name, item, float(p), (reference[name], current[name])).model_copy(
+            update={"drifted": bool(p < error and item.psi >= parameters.psi_floor), "present": item.p_value < PRESENT}
         )
         for (name, item), p in zip(found.items(), adjusted, strict=True)
     )
-    drifted = tuple(column.column for column in columns if column.drifted)
-    return DriftSummary(
-        verdict="watch" if drifted else "ok",
-        drifted=drifted,
-        reference_rows=rows[0],
-        current_rows=rows[1],
-        family_wise_error=parameters.family_wise_error,
-        psi_floor=parameters.psi_floor,
-        columns=columns,
+
+
+def compare_twice(
+    reference: Mapping[str, Values],
+    current: Mapping[str, Values],
+    pooled: Mapping[str, Values] | None,
+    error: float,
+    parameters: DriftParameters,
+) -> tuple[ColumnDrift, ...]:
+    """Two looks, each with half of the error (Bonferroni): at the window, and at the window with those before it.
+
+    A mild change that one window cannot show adds up in the pooled rows; a strong one shows at once. Where
+    there is nothing to pool the window's look still has only its half. Of each column the stronger look is given.
+    """
+    now = compare(reference, current, error / 2, parameters)
+    looks = now if pooled is None else compare(reference, pooled, error / 2, parameters)
+    return tuple(
+        (late if (late.drifted, -late.p_value) > (one.drifted, -one.p_value) else one).model_copy(
+            update={"p_value": min(1.0, 2 * min(one.p_value, late.p_value)), "present": one.present}
+        )
+        for one, late in zip(now, looks, strict=True)
     )
+
+
+def _column(name: str, item: _Measured, p_value: float, sides: tuple[Values, Values]) -> ColumnDrift:
+    gone = [float(_missing(side).mean()) for side in sides]
+    place, before, after = _largest_change(*sides)
+    return ColumnDrift(
+        column=name,
+        test=item.test,
+        statistic=item.statistic,
+        p_value=p_value,
+        psi=item.psi,
+        missing_reference=gone[0],
+        missing_current=gone[1],
+        place=place,
+        before=before,
+        after=after,
+    )
+
+
+def _largest_change(reference: Values, current: Values) -> tuple[int | None, float | None, float | None]:
+    """For a category the place whose share changed most and its shares, for a number (None, median, median)."""
+    if not np.issubdtype(reference.dtype, np.integer):
+        medians = [float(np.median(side[~np.isnan(side)])) if not np.isnan(side).all() else None for side in (reference, current)]
+        return None, medians[0], medians[1]
+    size = int(max(reference.max(), current.max())) + 2
+    before, after = (np.bincount(side.astype(np.int64) + 1, minlength=size) / len(side) for side in (reference, current))
+    most = int(np.abs(after - before).argmax())
+    return most - 1, float(before[most]), float(after[most])
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

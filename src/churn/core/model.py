@@ -182,10 +182,10 @@ def build_model(booster: xgboost.Booster, features: tuple[Feature, ...], rows: R
 def _plain(feature: Feature, rows: Rows, place: int) -> Any:
     """One raw value as JSON can hold it."""
     column = rows[feature.name]
-    value = column.iloc[place] if hasattr(column, "iloc") else column[place]
-    code = encode([feature], {feature.name: [value]})[0, 0]
-    if np.isnan(code):
+    one = column.iloc[place : place + 1] if hasattr(column, "iloc") else [column[place]]  # a slice keeps pandas' type, which knows NA
+    if np.isnan(encode([feature], {feature.name: one})[0, 0]):
         return None
+    (value,) = one
     if feature.type == "category":
         return str(value)
     return bool(value) if feature.type == "boolean" else float(value)

@@ -59,6 +59,15 @@ def profit_threshold(costs: Costs) -> float:
     return costs.stayer_loss / (costs.churner_gain + costs.stayer_loss)
 
 
+def expected_value(probability: ArrayLike, costs: Costs) -> Floats:
+    """Expected gain (n,) from contacting customers who leave with these probabilities.
+
+    p (gamma (CLV - d) - f) - (1 - p) (d + f), positive above `profit_threshold` (Verbeke et al. 2012).
+    """
+    p = np.asarray(probability, np.float64)
+    return p * costs.churner_gain - (1 - p) * costs.stayer_loss
+
+
 def customer_profits(churned: ArrayLike, probability: ArrayLike, threshold: float, costs: Costs) -> Floats:
     """Expected profit (n,) from each customer when those at or above the threshold are contacted."""
     value = np.where(np.asarray(churned, bool), costs.churner_gain, -costs.stayer_loss)

@@ -92,7 +92,7 @@ def _groups(values: Sequence[object], limit: int) -> list[tuple[str, NDArray[np.
 
 
 def _text(value: object) -> str:
-    if value is None or value != value or str(value) == "<NA>":  # noqa: PLR0124 - NaN is not equal to itself
+    if value is None or str(value) == "<NA>" or value != value:  # noqa: PLR0124 - NaN is what differs from itself; pandas.NA would not say
         return "(missing)"
     if isinstance(value, bool | np.bool_):
         return "Yes" if value else "No"

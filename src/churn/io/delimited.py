@@ -47,7 +47,7 @@ def opened(path: str) -> Iterator[IO[bytes]]:
         with fsspec.open(path, "rb") as file:
             yield file
     except FileNotFoundError:
-        advice = "Run `make run` for the sample table, or put your table at data/raw/churn.csv (raw_customers in conf/base/globals.yml)."
+        advice = "Put your table there (raw_customers in globals.yml), or write a sample: kedro run --pipelines sample_data"
         raise TableError(f"There is no table at {path}. {advice}") from None
     except IsADirectoryError:
         raise TableError(f"{path} is a folder; name the CSV or Parquet file in it (raw_customers in conf/base/globals.yml).") from None

@@ -18,6 +18,7 @@ from typing import Any
 from churn.core.declaration import CUSTOMER_ID, EVENT_TIMESTAMP, ColumnType, Feature
 from churn.core.errors import ChurnError
 from churn.io.feature_store_files import is_registry, local_files, point_at, replaced_whole
+from churn.io.places import s3_endpoint
 
 ENTITY = "customer"
 VIEW = "customer_features"
@@ -50,7 +51,9 @@ def define(features: Sequence[Feature], source: str) -> Definitions:
     feast = _feast()
     entity = feast.Entity(name=ENTITY, join_keys=[CUSTOMER_ID], value_type=feast.ValueType.STRING, description="A customer")
     # Feast says s3:// where DuckDB and Spark say s3a://.
-    table = feast.FileSource(name="customer_features_table", path=re.sub("^s3a:", "s3:", source), timestamp_field=EVENT_TIMESTAMP)
+    path = re.sub("^s3a:", "s3:", source)
+    endpoint = s3_endpoint() if path.startswith("s3:") else None
+    table = feast.FileSource(name="customer_features_table", path=path, timestamp_field=EVENT_TIMESTAMP, s3_endpoint_override=endpoint)
     view = feast.FeatureView(
         name=VIEW,
         entities=[entity],
@@ -83,9 +86,19 @@ def read_config(feast_file: str) -> Any:
     try:
         config = load_repo_config(path.parent, path)
     except (FeastConfigError, ValidationError) as error:
-        raise ChurnError(f"{path} is not a valid Feast configuration: {error}") from error
+        raise ChurnError(f"{path} is not a valid Feast configuration: {_mistakes(error)}") from None  # the error shows secrets
     point_at(config, local_files(config))  # a FeatureStore made from a config starts relative paths from the working directory
     return config
+
+
+def _mistakes(error: Exception) -> str:
+    """What is wrong, without the values: one of them may be a password."""
+    from pydantic import ValidationError
+
+    cause = error if isinstance(error, ValidationError) else error.__cause__ or error.__context__
+    if not isinstance(cause, ValidationError):
+        return f"{type(error).__name__}; `feast configuration` in its folder says more."
+    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in cause.errors(include_input=False))
 
 
 def open_store(feast_file: str) -> Any:

@@ -8,7 +8,9 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from churn.core.errors import ChurnError
-from churn.io.streams import file_sha256, partial, replace_sample, require_replaceable
+from churn.io.places import Location, is_file, partial, remove
+from churn.io.places import sha256 as sha256_of
+from churn.io.streams import replace_sample, require_replaceable
 
 TELCO_URL = (
     "https://raw.githubusercontent.com/IBM/telco-customer-churn-on-icp4d"
@@ -21,7 +23,7 @@ _PIECE = 1 << 16
 _OFFLINE = "Without a network, `kedro run --pipelines sample_data` writes a sample table instead. Nothing was written."
 
 
-def fetch_telco(destination: Path, url: str = TELCO_URL, sha256: str = TELCO_SHA256, note: Path | None = None) -> bool:
+def fetch_telco(destination: Location, url: str = TELCO_URL, sha256: str = TELCO_SHA256, note: Location | None = None) -> bool:
     """Download the table to `destination`; whether anything was downloaded (False: it was there already).
 
     Takes the place of nothing or of the generated sample that `note` describes (default: sample.json beside
@@ -31,13 +33,14 @@ def fetch_telco(destination: Path, url: str = TELCO_URL, sha256: str = TELCO_SHA
         ChurnError: another file is in the place, the server cannot be reached or does not have the
             table, or what came is not the table. The place is then as it was.
     """
-    if destination.is_file() and file_sha256(destination) == sha256:
+    if is_file(destination) and sha256_of(destination) == sha256:
         return False
-    if destination.suffix != ".csv":
+    if not str(destination).endswith(".csv"):
         raise ChurnError(
             f"The table is a CSV file and cannot become {destination}: let `raw_customers` in conf/base/globals.yml end in .csv."
         )
-    note = note or destination.with_name("sample.json")
+    folder, slash, _ = str(destination).rpartition("/")
+    note = note or f"{folder}{slash}sample.json"
     require_replaceable(destination, note)
     with partial(destination) as temporary:
         found = _save(url, temporary)
@@ -47,7 +50,7 @@ def fetch_telco(destination: Path, url: str = TELCO_URL, sha256: str = TELCO_SHA
                 f"{destination} is unchanged. A proxy or a mirror may have answered with something else: open the address in a browser."
             )
         replace_sample(destination, note, {temporary: destination})
-    note.unlink(missing_ok=True)
+    remove(note)
     return True
 
 

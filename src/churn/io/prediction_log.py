@@ -6,6 +6,8 @@ What a row is and how the table got its shape are here; who waits for whom is th
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -41,6 +43,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 """The table's history: entry n takes version n to n + 1. Entries are added, never changed."""
 
+_TOGETHER = 100
+"""Rows per statement; a driver takes some thousand values."""
+_ZONE = len("+00:00")
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +78,7 @@ class PredictionLog:
             ChurnError: if the URL is neither SQLite nor PostgreSQL.
         """
         self._engine = _engine(url)
-        self._insert = _insert(self._engine)
+        self._mark = "?" if self._engine.dialect.paramstyle == "qmark" else "%s"
         self._row: Callable[[Entry], tuple[Any, ...]] = tuple if self._engine.dialect.name == "postgresql" else _as_text
         self._open: Connection | None = None
 
@@ -115,7 +121,9 @@ class PredictionLog:
         self.open()
         assert self._open is not None  # noqa: S101 - open() made it
         try:
-            self._open.exec_driver_sql(self._insert, [self._row(entry) for entry in entries])
+            for start in range(0, len(entries), _TOGETHER):
+                values = [self._row(entry) for entry in entries[start : start + _TOGETHER]]
+                self._open.exec_driver_sql(_insert(self._mark, len(values)), tuple(chain.from_iterable(values)))
             self._open.commit()
         except BaseException:
             if not self._open.invalidated:
@@ -189,12 +197,15 @@ def _begin(connection: "Connection") -> None:
 
 def _as_text(entry: Entry) -> tuple[Any, ...]:
     """The entry with its times as SQLAlchemy's DateTime keeps them in SQLite: UTC without a zone."""
-    values = (value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value for value in entry)
-    return tuple(value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value for value in values)
+    return (entry.prediction_id, _utc(entry.predicted_at), *entry[2:5], _utc(entry.features_as_of), *entry[6:])
 
 
-def _insert(engine: "Engine") -> str:
-    mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
-    fields = Entry._fields
-    marks = ", ".join(mark for _ in fields)
-    return f"INSERT INTO {TABLE} ({', '.join(fields)}) VALUES ({marks}) ON CONFLICT (prediction_id) DO NOTHING"  # noqa: S608
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(" ", "microseconds")[:-_ZONE]
+
+
+@lru_cache(maxsize=_TOGETHER)
+def _insert(mark: str, rows: int) -> str:
+    """One statement for all rows: the driver lets go of the interpreter once, not once a row."""
+    marks = ", ".join([f"({', '.join([mark] * len(Entry._fields))})"] * rows)
+    return f"INSERT INTO {TABLE} ({', '.join(Entry._fields)}) VALUES {marks} ON CONFLICT (prediction_id) DO NOTHING"  # noqa: S608

@@ -1,4 +1,4 @@
-"""The model registry (MLflow): register, load by alias with a hash check, promote, roll back.
+"""The model registry (MLflow): register, load with a hash check, list, tag. Who may move the champion: `churn.io.promotion`.
 
 Every function takes its client from the process's tracking URI; `connect` sets it outside Kedro
 (inside a Kedro run kedro-mlflow has done so).
@@ -23,6 +23,8 @@ MODEL_NAME = "churn-prediction-model"
 STAGING, CHAMPION, PREVIOUS = "Staging", "Champion", "Previous"
 ALIASES = (CHAMPION, PREVIOUS, STAGING)
 GATE, GATE_REASON, MODEL_SHA256, RUN_ID, TEST_METRICS = "gate", "gate_reason", "model_sha256", "run_id", "test_metrics"
+COMPARED_WITH = "compared_with"
+"""The champion that a version was judged against; empty where there was none."""
 PROMOTED = "promoted"
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # five small files
@@ -106,75 +108,82 @@ def load(alias: str) -> RegisteredModel | None:
     Raises:
         ChurnError: if its files cannot be read or are not those that were registered.
     """
+    number = aliases().get(alias)
+    return None if number is None else load_version(number)
+
+
+def load_version(number: str) -> RegisteredModel:
+    """A version by its number.
+
+    Raises:
+        ChurnError: if there is none, or its files cannot be read or are not those that were registered.
+    """
     from churn.core.model import ChurnModel
 
-    entry = _by_alias(alias)
-    if entry is None:
-        return None
+    entry = version_entry(number)
     with tempfile.TemporaryDirectory() as folder:
-        _download(str(entry.version), Path(folder))
+        _download(number, Path(folder))
         model = ChurnModel.load(folder, entry.tags[MODEL_SHA256])
-    return RegisteredModel(str(entry.version), model, dict(entry.tags))
+    return RegisteredModel(number, model, dict(entry.tags))
 
 
-def apply_decision(promotion: dict[str, Any]) -> None:
-    """Write a gate's decision to the version's tags and, if it says so, make it champion: the last step.
+def version_entry(number: str) -> Any:
+    """MLflow's entry of a version.
 
-    Args:
-        promotion: `version`, `expected_champion` (a version or None), `outcome`, `reason` and `metrics` (name to number).
+    Raises:
+        ChurnError: if there is no such version.
     """
-    client, number = _client(), promotion["version"]
-    if number == promotion["expected_champion"]:
-        return  # the champion met itself: why it was promoted stays on record
-    tags = {GATE: promotion["outcome"], GATE_REASON: promotion["reason"], TEST_METRICS: json.dumps(promotion["metrics"], sort_keys=True)}
+    import mlflow
+
+    try:
+        return _client().get_model_version(MODEL_NAME, number)
+    except mlflow.MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise ChurnError(f"{MODEL_NAME} has no version {number}. `churn status` lists them.") from None
+        raise
+
+
+def aliases() -> dict[str, str]:
+    """Alias to version; empty where nothing was registered yet."""
+    import mlflow
+
+    try:
+        found = _client().get_registered_model(MODEL_NAME).aliases
+    except mlflow.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return {name: str(number) for name, number in found.items()}
+
+
+def set_alias(alias: str, number: str) -> None:
+    """Give an alias to a version, in one call."""
+    _client().set_registered_model_alias(MODEL_NAME, alias, number)
+
+
+def tag(number: str, tags: dict[str, str]) -> None:
+    """Write tags of a version, and its decision as MLflow's page shows it."""
+    client = _client()
     for key, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, number, key, value)
-    client.update_model_version(MODEL_NAME, number, description=f"{promotion['outcome']}: {promotion['reason']}")
-    if promotion["outcome"] == PROMOTED:
-        _move_champion(number, promotion["expected_champion"])
+    if GATE in tags:
+        client.update_model_version(MODEL_NAME, number, description=f"{tags[GATE]}: {tags.get(GATE_REASON, '')}")
 
 
-def promote(number: str, reason: str) -> None:
-    """Make a version the champion by hand; the old one becomes `Previous`.
-
-    Raises:
-        ChurnError: if there is no such version, or it is the champion already.
-    """
-    if number not in {status.version for status in versions()}:
-        raise ChurnError(f"{MODEL_NAME} has no version {number}. `churn status` lists them.")
-    champion = _by_alias(CHAMPION)
-    if champion is not None and str(champion.version) == number:
-        raise ChurnError(f"Version {number} is the champion already.")
-    _client().set_model_version_tag(MODEL_NAME, number, GATE, PROMOTED)
-    _client().set_model_version_tag(MODEL_NAME, number, GATE_REASON, reason)
-    _move_champion(number, None if champion is None else str(champion.version))
-
-
-def rollback() -> tuple[str, str]:
-    """Make `Previous` the champion again.
-
-    Returns:
-        The versions (old champion, new champion).
-
-    Raises:
-        ChurnError: if there is no previous champion to go back to.
-    """
-    champion, previous = _by_alias(CHAMPION), _by_alias(PREVIOUS)
-    if champion is None or previous is None or champion.version == previous.version:
-        raise ChurnError("There is no previous champion to go back to. `churn promote VERSION` takes any version of `churn status`.")
-    _move_champion(str(previous.version), str(champion.version))
-    return str(champion.version), str(previous.version)
+def parameters(number: str) -> dict[str, str]:
+    """What the run of a version was configured with."""
+    return dict(_client().get_run(version_entry(number).run_id).data.params)
 
 
 def versions() -> list[VersionStatus]:
     """Every version, newest first."""
     client = _client()
     found = client.search_model_versions(f"name='{MODEL_NAME}'", order_by=["version_number DESC"])
-    aliases = _aliases()
+    given = aliases()
     return [
         VersionStatus(
             version=str(entry.version),
-            aliases=tuple(alias for alias in ALIASES if aliases.get(alias) == str(entry.version)),
+            aliases=tuple(alias for alias in ALIASES if given.get(alias) == str(entry.version)),
             created=_iso(entry.creation_timestamp),
             gate=entry.tags.get(GATE),
             gate_reason=entry.tags.get(GATE_REASON),
@@ -183,21 +192,6 @@ def versions() -> list[VersionStatus]:
         )
         for entry in found
     ]
-
-
-def _move_champion(number: str, expected: str | None) -> None:
-    """Keep the old champion as `Previous`, then move `Champion`: one call, nothing after it."""
-    champion = _by_alias(CHAMPION)
-    current = None if champion is None else str(champion.version)
-    if current != expected:
-        raise ChurnError(
-            f"The champion changed from version {expected} to {current} while version {number} was compared with it. "
-            "Nothing was moved: run `kedro run --pipelines evaluation` to compare with the new champion."
-        )
-    client = _client()
-    if current is not None and current != number:
-        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, current)
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, number)
 
 
 def _download(number: str, folder: Path) -> None:
@@ -213,24 +207,6 @@ def _download(number: str, folder: Path) -> None:
     except (OSError, mlflow.MlflowException) as error:
         advice = "Train again, or go back with `churn rollback`."
         raise ChurnError(f"The files of {MODEL_NAME} version {number} cannot be read ({error}). {advice}") from error
-
-
-def _aliases() -> dict[str, str]:
-    """Alias to version; empty where nothing was registered yet."""
-    import mlflow
-
-    try:
-        found = _client().get_registered_model(MODEL_NAME).aliases
-    except mlflow.MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
-        raise
-    return {name: str(number) for name, number in found.items()}
-
-
-def _by_alias(alias: str) -> Any:
-    number = _aliases().get(alias)
-    return None if number is None else _client().get_model_version(MODEL_NAME, number)
 
 
 def _client() -> Any:

@@ -5,7 +5,8 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from churn.core.errors import ChurnError
-from churn.io import registry
+from churn.io import promotion, registry
+from churn.io.promotion_record import PromotionRecord
 from churn.io.registry import Candidate, RegisteredModel
 
 
@@ -15,10 +16,12 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
     Args:
         alias: the alias to load.
         required: False loads None where no version has the alias; True stops the run.
+        record: the record of promotions; a move that a crash has left there is carried out before the alias is read.
     """
 
-    def __init__(self, alias: str, required: bool = True, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, alias: str, required: bool = True, record: str | None = None, metadata: dict[str, Any] | None = None) -> None:
         self._alias, self._required, self.metadata = alias, required, metadata
+        self._record = PromotionRecord(record) if record else None
         self._loaded: RegisteredModel | None = None
 
     def load(self) -> RegisteredModel | None:
@@ -27,7 +30,10 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
         Raises:
             ChurnError: if it is required and there is none.
         """
-        self._loaded = self._loaded or registry.load(self._alias)
+        if self._loaded is None:
+            if self._record is not None:
+                promotion.settle(self._record)
+            self._loaded = registry.load(self._alias)
         if self._loaded is None and self._required:
             raise ChurnError(f"No version of {registry.MODEL_NAME} is {self._alias}. Run `kedro run --pipelines training` first.")
         return self._loaded
@@ -51,14 +57,18 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
 
 
 class PromotionDataset(AbstractDataset[dict[str, Any], None]):
-    """A gate's decision: saving it writes the version's tags and moves the alias."""
+    """A gate's decision: saving it writes the version's tags and moves the alias.
 
-    def __init__(self, metadata: dict[str, Any] | None = None) -> None:
-        self.metadata = metadata
+    Args:
+        record: the database of the lease and the record of moves.
+    """
+
+    def __init__(self, record: str, metadata: dict[str, Any] | None = None) -> None:
+        self._record, self.metadata = PromotionRecord(record), metadata
 
     def save(self, data: dict[str, Any]) -> None:
         """Carry the decision out."""
-        registry.apply_decision(data)
+        promotion.apply_decision(data, self._record)
 
     def load(self) -> NoReturn:
         """There is nothing to load: `churn status` shows what was decided."""

@@ -1,13 +1,17 @@
 """The code version of a run, for its lineage."""
 
+import os
 import subprocess
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+COMMIT_VARIABLE = "CHURN_GIT_SHA"
+"""The commit where there is no git folder: docker/pipeline.Dockerfile sets it."""
+
 
 class GitCommitDataset(AbstractDataset[None, str]):
-    """The commit of the working directory, `-dirty` after it where files differ; `unknown` outside git."""
+    """The commit of the working directory, `-dirty` after it where files differ; outside git what CHURN_GIT_SHA says, else `unknown`."""
 
     def __init__(self, metadata: dict[str, Any] | None = None) -> None:
         self.metadata = metadata
@@ -16,7 +20,7 @@ class GitCommitDataset(AbstractDataset[None, str]):
         """The commit's hash."""
         commit = _git("rev-parse", "HEAD")
         if not commit:
-            return "unknown"
+            return os.environ.get(COMMIT_VARIABLE, "unknown")
         return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
 
     def save(self, data: None) -> NoReturn:  # noqa: ARG002 - Kedro's interface

@@ -1,10 +1,8 @@
 """Write the sample table as a stream, and never over a file that somebody else has put there."""
 
-import hashlib
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from kedro.io import AbstractDataset
 
 from churn.core.errors import ChurnError
 from churn.core.population_truth import bayes_auc, bayes_log_loss
+from churn.io.places import Location, exists, partial, put, read_text, remove, sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,60 +44,59 @@ class SampleDataset(AbstractDataset[Any, dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """The note."""
-        loaded: dict[str, Any] = json.loads(Path(self._note).read_text(encoding="utf-8"))
+        loaded: dict[str, Any] = json.loads(read_text(self._note))
         return loaded
 
     def save(self, data: Any) -> None:
         """Write table, truth and note.
 
         Raises:
-            ChurnError: if the table's place holds a file that is not an unchanged sample, or is no local .csv or .parquet.
+            ChurnError: if the table's place holds a file that is not an unchanged sample, or is no .csv or .parquet.
         """
-        table, truth, note = _local(self._table), _local(self._truth), _local(self._note)
-        require_replaceable(table, note)
-        with partial(table) as new_table, partial(truth) as new_truth, partial(note) as new_note:
-            about = _write(data, new_table, new_truth, table.suffix == ".parquet")
-            new_note.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-            replace_sample(table, note, {new_note: note, new_truth: truth, new_table: table})
+        _require_form(self._table)
+        require_replaceable(self._table, self._note)
+        with partial(self._table) as table, partial(self._truth) as truth, partial(self._note) as note:
+            about = _write(data, table, truth, self._table.endswith(".parquet"))
+            note.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            replace_sample(self._table, self._note, {note: self._note, truth: self._truth, table: self._table})
         logger.warning(
             "%s is a SAMPLE of %s generated customers, not real data. The best ROC-AUC to expect of any model on it is %.3f.",
-            table,
+            self._table,
             f"{about['rows']:,}",
             about["bayes_auc"],
         )
 
     def _exists(self) -> bool:
-        return Path(self._table).exists() and is_sample(Path(self._table), Path(self._note))
+        return is_sample(self._table, self._note)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._table, "truth": self._truth, "note": self._note}
 
 
-def is_sample(table: Path, note: Path) -> bool:
+def is_sample(table: Location, note: Location) -> bool:
     """Whether `table` is, byte for byte, the sample that `note` describes."""
-    if not note.is_file() or not table.is_file():
-        return False
     try:
-        about = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError:
+        about = json.loads(read_text(note))
+        found = sha256(table)
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return False
-    return isinstance(about, dict) and about.get("sample") is True and about.get("sha256") == file_sha256(table)
+    return isinstance(about, dict) and about.get("sample") is True and about.get("sha256") == found
 
 
-def require_replaceable(table: Path, note: Path) -> None:
+def require_replaceable(table: Location, note: Location) -> None:
     """Let pass where there is no table or only a sample of ours.
 
     Raises:
         ChurnError: if `table` is anything else; it is left as it is.
     """
-    if (table.exists() or table.is_symlink()) and not is_sample(table, note):
+    if exists(table) and not is_sample(table, note):
         raise ChurnError(
             f"{table} is not a sample that this project wrote (or it was changed since), so it is left alone. "
             "Nothing was written. To use it, run `kedro run`; to have another table in its place, move it away first."
         )
 
 
-def replace_sample(table: Path, note: Path, moves: dict[Path, Path]) -> None:
+def replace_sample(table: Location, note: Location, moves: Mapping[Path, Location]) -> None:
     """Put finished files in place, the table last.
 
     The old sample goes first: killed at any point, what is left is a sample with its note or no table at all,
@@ -108,34 +106,14 @@ def replace_sample(table: Path, note: Path, moves: dict[Path, Path]) -> None:
         ChurnError: if another file has taken the table's place meanwhile.
     """
     require_replaceable(table, note)
-    table.unlink(missing_ok=True)
+    remove(table)
     for source, target in moves.items():
-        source.replace(target)
+        put(source, target)
 
 
-@contextmanager
-def partial(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, gone when the block ends unless it was moved."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes, read as a stream."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _local(location: str) -> Path:
-    if "://" in location:
-        raise ChurnError(f"The sample is written to local files only, not to {location}. Write it locally and upload it.")
-    if not location.endswith((".csv", ".parquet", ".json")):
-        raise ChurnError(f"The sample is written as CSV or Parquet: let {location} end in .csv or .parquet.")
-    return Path(location)
+def _require_form(table: str) -> None:
+    if not table.endswith((".csv", ".parquet")):
+        raise ChurnError(f"The sample is written as CSV or Parquet: let {table} end in .csv or .parquet.")
 
 
 def _write(reader: Any, table: Path, truth: Path, parquet: bool) -> dict[str, Any]:
@@ -157,7 +135,7 @@ def _write(reader: Any, table: Path, truth: Path, parquet: bool) -> dict[str, An
     truths = np.concatenate(probability)
     del probability  # as large again
     knobs = json.loads((reader.schema.metadata or {}).get(KNOBS.encode(), b"{}"))
-    about = {"sample": True, "note": NOTE, "sha256": file_sha256(table), "seed": knobs.get("seed")}
+    about = {"sample": True, "note": NOTE, "sha256": sha256(table), "seed": knobs.get("seed")}
     return {**about, **_figures(truths, churners), "knobs": knobs}
 
 

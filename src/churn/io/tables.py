@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets.ibis import FileDataset
 
 from churn.io.delimited import TableError, dialect, explain, is_parquet, opened
+from churn.io.places import written_whole
 from churn.io.rows import failed, run, run_all
 
 if TYPE_CHECKING:
@@ -39,19 +40,24 @@ class EngineDataset(FileDataset):  # type: ignore[misc]
 
     def save(self, data: "ir.Table") -> None:
         """Run the expression into the file, in the engine's order of rows."""
-        if self._fs_prefix:
-            super().save(data)
-            return
-        target = Path(self.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            self.connection.to_parquet(data, partial, **self._save_args)
-            partial.replace(target)
-        except Exception as error:
-            raise failed(self.path, error) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(self.path) as file:
+            try:
+                self.connection.to_parquet(data, file, **self._save_args)
+            except Exception as error:
+                raise failed(self.path, error) from error
+
+    def load(self) -> "ir.Table":
+        """The file as an Ibis table."""
+        self._reach()
+        return super().load()
+
+    def _reach(self) -> None:
+        """Let DuckDB read from the object store through fsspec; its own extension would be downloaded at run time."""
+        if self._fs_prefix and self.connection.name == "duckdb":
+            system = self._filesystem()
+            name = system.protocol if isinstance(system.protocol, str) else system.protocol[0]  # DuckDB's name for all of them
+            if not self.connection.con.filesystem_is_registered(name):
+                self.connection.register_filesystem(system)
 
 
 class CustomerTableDataset(EngineDataset):
@@ -87,12 +93,23 @@ class CustomerTableDataset(EngineDataset):
         super().release()
 
     def _state(self) -> Any:
-        if self._fs_prefix or not os.path.exists(self.path):  # noqa: PTH110
+        if self._fs_prefix:
+            return self._remote_state()
+        if not os.path.exists(self.path):  # noqa: PTH110
             return None
         status = Path(self.path).stat()
         return status.st_mtime_ns, status.st_size
 
+    def _remote_state(self) -> Any:
+        system = self._filesystem()
+        system.invalidate_cache()
+        if not system.exists(self.path):
+            return None
+        about = system.info(self.path)
+        return about.get("ETag"), about["size"]
+
     def _read(self) -> "ir.Table":
+        self._reach()
         try:
             if is_parquet(self.path):
                 return self.connection.read_parquet(self.path)
@@ -130,7 +147,7 @@ class CustomerTableDataset(EngineDataset):
 
 
 class FingerprintDataset(AbstractDataset[None, dict[str, Any]]):
-    """The SHA-256, size and name of a file, read as a stream."""
+    """The hashes, size and name of a file, read as a stream. The MD5 is what DVC calls the version of the file."""
 
     CHUNK: ClassVar[int] = 1 << 20
 
@@ -139,13 +156,14 @@ class FingerprintDataset(AbstractDataset[None, dict[str, Any]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
-        """`sha256`, `bytes` and `name`."""
-        digest, size = hashlib.sha256(), 0
+        """`sha256`, `md5`, `bytes` and `name`."""
+        digest, version, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with opened(self._path) as file:
             while chunk := file.read(self.CHUNK):
                 digest.update(chunk)
+                version.update(chunk)
                 size += len(chunk)
-        return {"sha256": digest.hexdigest(), "bytes": size, "name": Path(self._path).name}
+        return {"sha256": digest.hexdigest(), "md5": version.hexdigest(), "bytes": size, "name": Path(self._path).name}
 
     def save(self, _data: None) -> None:
         """Refused: a fingerprint is read off its file."""

@@ -119,7 +119,7 @@ def count_customers(customers: Table) -> Table:
     )
 
 
-def summarise(sides: Rows, checked: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def summarise(sides: Rows, checked: Mapping[str, Any], fingerprint: Mapping[str, Any], parameters: ProcessingParameters) -> dict[str, Any]:
     """What went in and what came out, for the report and the terminal."""
     by_side = {row[SPLIT]: row for row in sides}
     rows = sum(row["rows"] for row in sides)
@@ -134,6 +134,7 @@ def summarise(sides: Rows, checked: Mapping[str, Any], fingerprint: Mapping[str,
             side: {**{k: v for k, v in row.items() if k != SPLIT}, "churn_rate": row["churned"] / row["rows"]}
             for side, row in by_side.items()
         },
+        "split": parameters.split.model_dump(mode="json"),
         "blanks": checked["blanks"],
         "single_feature_auc": checked["single_feature_auc"],
     }

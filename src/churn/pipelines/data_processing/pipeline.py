@@ -27,6 +27,11 @@ def create_pipeline() -> Pipeline:
             node(nodes.type_customers, ["raw_customers", "table_check", declared, parameters], "customers@ibis", name="type_customers"),
             node(nodes.select_features, "customers@ibis", "customer_features", name="select_features"),
             node(nodes.count_customers, "customers@ibis", "customer_counts", name="count_customers"),
-            node(nodes.summarise, ["customer_counts", "table_check", "raw_fingerprint"], "data_summary", name="summarise"),
+            node(
+                nodes.summarise,
+                ["customer_counts", "table_check", "raw_fingerprint", "params:data_processing"],
+                "data_summary",
+                name="summarise",
+            ),
         ]
     )

@@ -11,8 +11,11 @@ from churn.core.evaluation import EvaluationParameters, evaluate
 from churn.core.gate import decide
 from churn.core.gate_rules import Contender
 from churn.core.lazy_types import DataFrame, Figure
+from churn.core.monitor_parameters import MonitoringParameters
+from churn.core.monitor_table import SCORE
 from churn.core.profit import Costs
 from churn.core.segments import segments
+from churn.io.reference import ReferenceTable, reference_table
 from churn.io.registry import RegisteredModel
 from churn.pipelines.evaluation.report import render
 
@@ -130,6 +133,14 @@ def promotion(decision: dict[str, Any], metrics: dict[str, float], report: str) 
         "reason": decision["reason"],
         "metrics": of_model(metrics, "challenger"),
     }
+
+
+def make_reference(
+    training: DataFrame, test: DataFrame, predictions: DataFrame, challenger: RegisteredModel, parameters: MonitoringParameters
+) -> ReferenceTable:
+    """What monitoring will compare the challenger's predictions with."""
+    scored = test.assign(**{SCORE: predictions["challenger"].to_numpy()})
+    return reference_table(challenger.version, challenger.model, training, scored, parameters.reference_rows)
 
 
 def of_model(metrics: dict[str, float], name: str) -> dict[str, float]:

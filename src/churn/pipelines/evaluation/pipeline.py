@@ -49,6 +49,12 @@ def _reporting() -> list[Node]:
             name="write_report",
         ),
         Node(
+            nodes.make_reference,
+            ["training_frame", "test_frame", "predictions", "challenger", "params:monitoring"],
+            "model_reference",
+            name="store_reference",
+        ),
+        Node(
             nodes.promotion,
             ["decision", "test_metrics", "evaluation_report"],
             "promotion",

@@ -1,98 +1,132 @@
-"""Drift of the current customers against the training customers: the verdict is ours, Evidently draws the page."""
+"""Monitoring: which predictions, which reference, the verdict, whom to tell, and what to remember."""
 
+import logging
+from datetime import UTC, datetime
 from typing import Any
 
-from churn.core.declaration import Declaration
-from churn.core.drift import DriftParameters, DriftSummary, Values, compare
-from churn.core.errors import ChurnError
+from churn.core.alert_text import alert_body, alert_title
+from churn.core.declaration import CHURNED, Declaration
+from churn.core.evaluation import EvaluationParameters
+from churn.core.gauges import gauges, metrics
 from churn.core.lazy_types import DataFrame
+from churn.core.monitor_parameters import MonitoringParameters, WindowParameters
+from churn.core.monitor_table import Reference, Sample, columns
+from churn.core.monitoring import Window, judge
+from churn.core.verdict import HistoryEntry, Verdict, WindowFacts, not_judged, remember, to_tell
+from churn.io.alerts import Alert
+from churn.io.prediction_window import feature_columns
 
-MEASURE = "PSI and a two-sample test"
-"""How the report names its score, which sorts the columns (PSI), and its verdict (both)."""
+_DAY = 86_400
 
-
-def compare_frames(reference: DataFrame, current: DataFrame, customers: Declaration, parameters: DriftParameters) -> dict[str, Any]:
-    """The drift summary as JSON: per column test, p-value, PSI and missing share; the verdict `ok` or `watch`.
-
-    Raises:
-        ChurnError: if a side has no rows, or a score column is missing or not numeric.
-    """
-    for name, frame in (("training_frame", reference), ("test_frame", current)):
-        if not len(frame):
-            raise ChurnError(f"{name} has no rows, so there is nothing to compare. Run `kedro run --pipelines training` on a larger table.")
-    numbers, categories = _columns(customers, parameters)
-    pairs: dict[str, tuple[Values, Values]] = {name: _codes(reference[name], current[name]) for name in categories}
-    pairs |= {name: (_floats(name, reference), _floats(name, current)) for name in numbers}
-    order = [*(feature.name for feature in customers.features), *parameters.scores]
-    summary = compare({name: pairs[name][0] for name in order}, {name: pairs[name][1] for name in order}, parameters)
-    return summary.model_dump(mode="json")
+logger = logging.getLogger(__name__)
 
 
-def render_drift(
-    reference: DataFrame, current: DataFrame, customers: Declaration, parameters: DriftParameters, summary: dict[str, Any]
-) -> str:
-    """One HTML page that opens without a network: Evidently's plots with the summary's PSI and verdicts.
+def ask_window(parameters: MonitoringParameters) -> WindowParameters:
+    """Which predictions to read."""
+    return parameters.window
 
-    Target, key and time are left out; from large tables at most `report_rows` evenly spaced rows are drawn.
-    """
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
 
-    numbers, categories = _columns(customers, parameters)
-    definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
-    sides = [Dataset.from_pandas(_drawn(frame, numbers, categories, parameters.report_rows), definition) for frame in (current, reference)]
-    found = DriftSummary.model_validate(summary)
-    preset = DataDriftPreset(
-        columns=[column.column for column in found.columns],
-        method=_verdict_as_stattest(found),
-        threshold=found.psi_floor,
-        drift_share=1000 // len(found.columns) / 1000,  # one drifted column is news; half of them, the default, is a catastrophe
+def choose_version(predictions: DataFrame, newest: str | None, parameters: MonitoringParameters) -> str:
+    """The model version of most predictions in the window; of the version trained last where there are none; else empty."""
+    window = newest_rows(predictions, parameters.window)
+    return str(window["model_version"].mode().iloc[0]) if len(window) else newest or ""
+
+
+def ask_outcomes(outcomes: DataFrame, parameters: MonitoringParameters) -> DataFrame:
+    """The newest outcomes: more than are measured, because not every customer was predicted."""
+    return outcomes.sort_values("observed_at").tail(5 * parameters.performance.outcomes)
+
+
+def judge_window(
+    predictions: DataFrame,
+    labelled: DataFrame,
+    reference: Reference | None,
+    history: list[dict[str, Any]],
+    customers: Declaration,
+    parameters: MonitoringParameters,
+    evaluation: EvaluationParameters,
+) -> tuple[dict[str, Any], list[Window]]:
+    """The verdict as JSON, and the window that it is about, for the report: none where there is no verdict."""
+    now = datetime.now(UTC)
+    chosen = newest_rows(predictions, parameters.window)
+    if not len(chosen):
+        return _plain(not_judged("there are no predictions yet", now, WindowFacts(rows=0)), parameters), []
+    if reference is None:
+        version = choose_version(predictions, None, parameters)
+        reason = f"model version {version} has no reference; `kedro run --pipelines training,evaluation` makes a version that has one"
+        return _plain(not_judged(reason, now, WindowFacts(rows=len(chosen)), version), parameters), []
+    window = assemble(predictions, labelled, reference, parameters)
+    earlier = [HistoryEntry.model_validate(entry) for entry in history]
+    verdict = judge(reference, window, earlier, customers.columns, parameters, now, evaluation.segments)
+    return _plain(verdict, parameters), [window] if verdict.status != "not-judged" else []
+
+
+def assemble(predictions: DataFrame, labelled: DataFrame, reference: Reference, parameters: MonitoringParameters) -> Window:
+    """The window, the pooled windows and the labelled predictions of the reference's model version."""
+    ours = predictions[predictions["model_version"] == reference.version]
+    everyone = newest_rows(predictions, parameters.window)
+    now = everyone[everyone["model_version"] == reference.version]
+    pooled = ours if len(ours) > len(now) else None
+    answered = labelled[labelled["model_version"] == reference.version]
+    known = answered.tail(parameters.performance.outcomes)
+    facts = WindowFacts(
+        rows=len(now),
+        start=now["predicted_at"].min().to_pydatetime() if len(now) else None,
+        end=now["predicted_at"].max().to_pydatetime() if len(now) else None,
+        repeated=int(predictions["repeated"].iloc[0]),
+        other_versions=len(everyone) - len(now),
     )
-    return str(Report([preset], include_tests=True).run(*sides).get_html_str(as_iframe=False))
+    return Window(
+        facts,
+        sample(now, reference),
+        ((now["predicted_at"] - now["features_as_of"]).dt.total_seconds() / _DAY).to_numpy(),
+        None if pooled is None else sample(pooled, reference),
+        sample(known, reference) if len(known) else None,
+        round(answered["eligible"].iloc[0] * len(known) / len(answered)) if len(known) else 0,
+    )
 
 
-def _columns(customers: Declaration, parameters: DriftParameters) -> tuple[list[str], list[str]]:
-    """Names of the numeric columns, scores at the end, and of the others."""
-    numbers = [feature.name for feature in customers.features if feature.type in ("integer", "number")]
-    return [*numbers, *parameters.scores], [feature.name for feature in customers.features if feature.name not in numbers]
+def sample(rows: DataFrame, reference: Reference) -> Sample:
+    """Logged predictions as columns; with outcomes where the rows have them."""
+    features = columns(reference.features, feature_columns(rows["features"].tolist()))
+    return Sample(features, rows["probability"].to_numpy(float), rows[CHURNED].to_numpy(bool) if CHURNED in rows else None)
 
 
-def _codes(reference: Any, current: Any) -> tuple[Values, Values]:
-    """Codes of the values of both sides, -1 where missing."""
-    import pandas as pd
-
-    codes, _ = pd.factorize(pd.concat([reference, current], ignore_index=True).astype(object))
-    return codes[: len(reference)], codes[len(reference) :]
-
-
-def _floats(name: str, frame: DataFrame) -> Values:
-    import numpy as np
-    import pandas as pd
-
-    if name not in frame:
-        raise ChurnError(f"monitoring.scores names {name!r}, which the training and test rows do not have.")
-    values: Values = pd.to_numeric(frame[name]).to_numpy(np.float64, na_value=np.nan)
-    return values
+def newest_rows(predictions: DataFrame, window: WindowParameters) -> DataFrame:
+    """The window itself, without those before it that are read to be pooled."""
+    if window.by == "count":
+        return predictions.tail(window.rows)
+    since = datetime.now(UTC).timestamp() - window.days * _DAY
+    return predictions[predictions["predicted_at"].map(datetime.timestamp) >= since].tail(window.max_rows)
 
 
-def _drawn(frame: DataFrame, numbers: list[str], categories: list[str], most: int) -> DataFrame:
-    import numpy as np
-
-    rows = np.unique(np.linspace(0, len(frame) - 1, most).astype(int)) if len(frame) > most else slice(None)
-    drawn = frame[[*numbers, *categories]].iloc[rows].reset_index(drop=True)
-    for name in numbers:
-        drawn[name] = drawn[name].astype("float64")
-    for name in categories:
-        drawn[name] = drawn[name].astype(object).where(drawn[name].notna(), "(missing)").astype(str)
-    return drawn
+def compose_alert(verdict: dict[str, Any], history: list[dict[str, Any]], report: str) -> Alert:  # noqa: ARG001 - read so that it is there first
+    """What to tell people, if it is news."""
+    found = read(verdict)
+    send, told = to_tell(found, [HistoryEntry.model_validate(entry) for entry in history])
+    return Alert(title=alert_title(found), body=alert_body(found), send=send, told=told)
 
 
-def _verdict_as_stattest(summary: DriftSummary) -> Any:
-    """A statistical test for Evidently that answers with what was found on all rows."""
-    from evidently.legacy.calculations.stattests import StatTest, register_stattest
-    from evidently.legacy.core import ColumnType
+def extend_history(
+    verdict: dict[str, Any], history: list[dict[str, Any]], delivered: Alert, parameters: MonitoringParameters
+) -> list[dict[str, Any]]:
+    """The history with this verdict, once people have been told."""
+    earlier = [HistoryEntry.model_validate(entry) for entry in history]
+    extended = remember(earlier, read(verdict), delivered.told, parameters.history)
+    return [entry.model_dump(mode="json") for entry in extended]
 
-    found = {column.column: (column.psi, column.drifted) for column in summary.columns}
-    test = StatTest("churn_drift", MEASURE, [ColumnType.Numerical, ColumnType.Categorical], summary.psi_floor)
-    register_stattest(test, lambda reference, current, kind, threshold: found[reference.name])  # noqa: ARG005  # Evidently's signature
-    return test
+
+def export(verdict: dict[str, Any]) -> tuple[str, dict[str, float]]:
+    """The verdict as Prometheus gauges (text format) and as metrics for the tracking server."""
+    found = read(verdict)
+    return gauges(found), metrics(found)
+
+
+def read(verdict: dict[str, Any]) -> Verdict:
+    """A verdict from its JSON."""
+    return Verdict.model_validate({name: value for name, value in verdict.items() if name != "fingerprint"})
+
+
+def _plain(verdict: Verdict, parameters: MonitoringParameters) -> dict[str, Any]:
+    logger.info(verdict.summary)
+    return {**verdict.model_copy(update={"report": parameters.report}).model_dump(mode="json"), "fingerprint": verdict.fingerprint}

@@ -73,6 +73,7 @@ def candidate(
     lineage = {
         "git_sha": git_commit,
         "data_sha256": data_summary["source"]["sha256"],
+        "data_md5": data_summary["source"]["md5"],
         "schema_sha256": trained.model.spec.schema_sha256,
         "feature_service": SERVICE,
     }
@@ -83,6 +84,7 @@ def candidate(
         "trees": trained.model.spec.trees,
         **{f"best.{name}": value for name, value in trained.parameters.items()},
         **{f"costs.{name}": value for name, value in costs.model_dump().items()},
+        **{f"split.{name}": value for name, value in data_summary["split"].items() if value is not None},
         **{f"search.{name}": value for name, value in parameters.chosen.model_dump().items()},
     }
     return Candidate(trained.model, lineage, logged, trained.history)

@@ -1,0 +1,1 @@
+"""How often the promotion gate errs: `python -m benchmarks.gate`."""

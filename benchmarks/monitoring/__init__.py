@@ -1,0 +1,1 @@
+"""How often monitoring cries wolf, and what it finds."""

@@ -1,0 +1,84 @@
+"""The verdict on a window of 100,000 predictions with 20 features, read from SQLite: `python -m benchmarks.monitoring.large`."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.measure import MEGABYTE
+from benchmarks.monitoring.worlds import World, build
+from churn.core.declaration import Feature
+from churn.core.monitor_parameters import MonitoringParameters, WindowParameters
+from churn.core.monitor_table import Column, Reference, Sample
+from churn.core.monitoring import judge
+from churn.core.population import SampleParameters, draw
+from churn.io.prediction_log import Entry, PredictionLog
+from churn.io.prediction_window import read_labelled, read_window
+from churn.pipelines.monitoring.nodes import assemble
+
+ROWS = 100_000
+EXTRA = Feature(name="score_last_month", type="number", label="Score of last month")
+"""The twentieth feature."""
+
+
+def with_extra(reference: Reference) -> Reference:
+    """The reference with one number more."""
+    training = {**reference.training, EXTRA.name: Column(reference.training["MonthlyCharges"].values / 100)}
+    columns = {**reference.test.columns, EXTRA.name: Column(reference.test.columns["MonthlyCharges"].values / 100)}
+    test = Sample(columns, reference.test.scores, reference.test.churned)
+    return Reference("1", (*reference.features, EXTRA), training, test, reference.importance, reference.sha256)
+
+
+def write_log(url: str, world: World) -> None:
+    """Three windows of so many predictions."""
+    log = PredictionLog(url)
+    end = datetime.now(UTC)
+    for part in range(3):
+        drawn = draw(SampleParameters(rows=ROWS, seed=77 + part))
+        frame = pd.DataFrame(drawn.features())
+        frame[EXTRA.name] = frame["MonthlyCharges"] / 100
+        scores, texts = world.model.predict(frame), frame.to_dict("records")
+        at = end - timedelta(hours=3 - part)
+        log.write(
+            [
+                Entry(str(uuid.uuid4()), at, "predict", f"{part}-{row}", json.dumps(texts[row]), at, float(scores[row]), 0.2, "1", "")
+                for row in range(ROWS)
+            ]
+        )
+    log.close()
+
+
+def verdict(url: str) -> None:
+    """Read, judge, print what it took."""
+    world = build(0)
+    reference = with_extra(world.reference)
+    parameters = MonitoringParameters(window=WindowParameters(rows=ROWS, pooled=1))
+    empty = pd.DataFrame({"customer_id": [], "churned": [], "observed_at": []})
+    before, cpu = time.perf_counter(), time.process_time()
+    predictions = read_window(url, parameters.window, datetime.now(UTC))
+    labelled = read_labelled(url, empty, timedelta(days=1))
+    window = assemble(predictions, labelled, reference, parameters)
+    found = judge(reference, window, [], world.declaration.columns, parameters, datetime.now(UTC))
+    found.model_dump_json()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
+    print(f"{found.window.rows:,} rows, {len(reference.features)} features, {found.status}: ", end="")
+    print(f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - before:.1f} s, peak {peak:.0f} MB with all imports")
+
+
+def main() -> None:
+    """Write the log, then judge it in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'log.db'}"
+        write_log(url, build(0))
+        subprocess.run([sys.executable, "-m", "benchmarks.monitoring.large", url], check=True)  # noqa: S603 - ourselves
+
+
+if __name__ == "__main__":
+    verdict(sys.argv[1]) if len(sys.argv) > 1 else main()

@@ -1,0 +1,172 @@
+"""`python -m churn.automation COMMAND`: see the workflows in .github and docs/automation.md."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from churn import config
+from churn.automation import deployment, report, watch
+from churn.config import Config
+from churn.core.errors import ChurnError
+from churn.io import places
+
+POINTER = Path("data/raw/churn.csv.dvc")
+"""DVC's pointer to the version of the raw table, where the table is versioned."""
+
+_UNDO_SECONDS = 600.0
+"""How long going back may take: there is nothing left to try after it."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Each command prints its result, or NAME=VALUE lines that fit a job's outputs."""
+
+
+@cli.command()
+def table() -> None:
+    """Have the raw table in place: the version of DVC's pointer, else what is there, else the sample table."""
+    settings = config.load()
+    target = settings.path(settings.settings["raw_customers"])
+    if (settings.root / POINTER).exists():
+        _run("dvc", "pull", str(POINTER))
+        pulled = settings.root / POINTER.with_suffix("")
+        if places.is_remote(target):
+            system, path = places.filesystem(target)
+            system.put_file(str(pulled), path)
+        click.echo(f"The raw table is the version of {POINTER}.")
+    elif places.exists(target):
+        click.echo(f"The raw table is {target}, as it was.")
+    else:
+        _run("kedro", "run", "--pipelines", "sample_data")
+        click.echo("There was no raw table: the sample table is in its place.")
+
+
+@cli.command()
+@click.option("--apart", is_flag=True, help="The comparison was made in a registry of its own: nothing was promoted.")
+def summary(apart: bool) -> None:
+    """The decision of the last run as Markdown."""
+    click.echo(report.decision_markdown(config.load(), moved=not apart))
+
+
+@cli.command()
+def outcome() -> None:
+    """The decision of the last run as outputs: outcome, version, champion."""
+    click.echo(report.outcome_lines(config.load()))
+
+
+@cli.command()
+def ask() -> None:
+    """Ask the lead to approve: the comparison and the command, to the addresses of CHURN_ALERT_URLS."""
+    from churn.io import alerts
+
+    settings = config.load()
+    title = f"Approve churn model version {report.read_report(settings, 'decision')['version']}?"
+    text = report.decision_markdown(settings)
+    click.echo(f"{title}\n\n{text}")
+    if urls := alerts.addresses():
+        alerts.deliver(title, text, urls)
+
+
+@cli.command()
+@click.option("--image", "name", default="churn-api", show_default=True, help="The image's name.")
+@click.option("--force", is_flag=True, help="Build even if nothing in the image has changed.")
+def image(name: str, force: bool) -> None:
+    """Build the API's image if one is needed; outputs: previous, changed, image, digest."""
+    root = config.project_root()
+    previous = deployment.running_image(root)
+    needed = force or deployment.image_needed(root, previous and deployment.revision(root, previous))
+    built = deployment.build(root, name, _commit()) if needed else ("", "")
+    for key, value in zip(("previous", "changed", "image", "digest"), (previous or "", str(needed).lower(), *built), strict=True):
+        click.echo(f"{key}={value}")
+
+
+@cli.command()
+@click.argument("image")
+def restart(image: str) -> None:
+    """Restart the API's container with IMAGE."""
+    deployment.restart(config.project_root(), image)
+
+
+@cli.command()
+@click.option("--url", required=True, help="The API's address.")
+@click.option("--version", help="The model version that must serve; any where not given.")
+def verify(url: str, version: str | None) -> None:
+    """Wait until the API serves a version, and ask it for a prediction."""
+    settings = config.load()
+    served = deployment.wait_until_ready(url, version or None, _parameters(settings).ready_seconds)
+    found = deployment.smoke_test(url, deployment.some_customer(settings), served)
+    click.echo(f"Version {served} serves: churn probability {found['churn_probability']:.3f} for customer {found['customer_id']}.")
+
+
+@cli.command()
+@click.option("--previous", default="", help="The image to go back to.")
+@click.option("--version", default="", help="The version that was promoted; if it is still champion, the one before comes back.")
+@click.option("--url", required=True, help="The API's address.")
+def undo(previous: str, version: str, url: str) -> None:
+    """Go back to the previous image and champion after a deployment that failed."""
+    from churn.cli import connect
+    from churn.io import promotion, registry
+
+    settings, record = config.load(), connect(None)
+    if version and registry.aliases().get(registry.CHAMPION) == version and registry.PREVIOUS in registry.aliases():
+        old, new = promotion.rollback("its deployment failed", record)
+        click.echo(f"Version {new} is the champion again, instead of version {old}.")
+    if previous:
+        deployment.restart(settings.root, previous)
+    champion = registry.aliases().get(registry.CHAMPION)
+    served = deployment.wait_until_ready(url, champion, _UNDO_SECONDS)
+    click.echo(f"The API serves version {served}{' with the previous image' if previous else ''}.")
+
+
+@cli.command("watch")
+@click.option("--runs", type=click.Path(path_type=Path, exists=True), required=True, help="JSON: past training runs.")
+@click.option("--issue", type=click.Path(path_type=Path), required=True, help="Where the issue's text is written.")
+def watch_command(runs: Path, issue: Path) -> None:
+    """What the last verdict of monitoring leads to; outputs: status, retrain, title."""
+    settings = config.load()
+    verdict = report.read_report(settings, "monitoring_verdict")
+    past = watch.dispatched(json.loads(runs.read_text(encoding="utf-8")))
+    held_back = watch.hold_back(past, datetime.now(UTC), _parameters(settings))
+    issue.write_text(watch.issue_markdown(verdict, watch.next_step(verdict, held_back)), encoding="utf-8")
+    retrain = verdict["status"] == "alert" and verdict["action"] == "retrain" and held_back is None
+    click.echo(f"status={verdict['status']}\nretrain={str(retrain).lower()}\ntitle={watch.ISSUE_TITLE}")
+
+
+def _parameters(settings: Config) -> watch.AutomationParameters:
+    return watch.AutomationParameters.model_validate(settings.parameters.get("automation", {}))
+
+
+def _commit() -> str:
+    return os.environ.get("GITHUB_SHA") or _run("git", "rev-parse", "HEAD", shown=False).strip()
+
+
+def _run(*command: str, shown: bool = True) -> str:
+    """Run git, or a command of this environment, in the project's folder.
+
+    Raises:
+        ChurnError: if it fails; what it has said is on the terminal already.
+    """
+    program = command[0] if command[0] == "git" else str(Path(sys.executable).with_name(command[0]))
+    kept = None if shown else subprocess.PIPE
+    done = subprocess.run([program, *command[1:]], cwd=config.project_root(), stdout=kept, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise ChurnError(f"`{' '.join(command)}` failed.")
+    return done.stdout or ""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a mistake is one message."""
+    try:
+        cli(arguments)
+    except ChurnError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""`churn simulate`: months of traffic through the real API, with later outcomes, judged by the real pipeline."""
+
+import json
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from churn.config import Config, dataset_path
+from churn.core.errors import ChurnError
+from churn.core.scenarios import SCENARIOS, month_of
+
+ONSET_SHARE = 3
+"""The change begins after one third of the months."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What to simulate: a scenario of `churn.core.scenarios` over months with so many new customers each."""
+
+    scenario: str
+    months: int = 12
+    customers: int = 1000
+    seed: int = 0
+
+    @property
+    def onset(self) -> int:
+        """The first month in which something is different."""
+        return self.months // ONSET_SHARE + 1
+
+
+def simulate(config: Config, story: Story, api: str | None = None) -> Iterator[str]:
+    """Play a story, one line for each month as it ends.
+
+    Every month new customers come into the online store and are asked for; the outcomes of the month before arrive; the
+    pipeline `monitoring` judges the month's customers. Nothing is faked, so that report, workspace, history, metrics and alerts
+    move as they would. Times are those of the machine: a month is as long as it takes.
+
+    Raises:
+        ChurnError: if the declared table is not the sample's, or the API or a service does not answer.
+    """
+    from kedro.io import DatasetError
+
+    from churn.hooks import find_mistake
+    from churn.io.simulated_traffic import running_api
+
+    _require_sample_columns(config)
+    scenario = SCENARIOS[story.scenario]
+    yield f"Scenario {story.scenario}: {scenario.text}" + (f", from month {story.onset} on." if story.scenario != "none" else ".")
+    with nullcontext(api) if api is not None else running_api(config.root, config.environment) as address:
+        try:
+            yield from _months(config, story, address)
+        except DatasetError as error:  # Kedro wraps what a dataset raises
+            raise find_mistake(error) or error from error
+
+
+def _months(config: Config, story: Story, api: str) -> Iterator[str]:
+    from churn.io.outcomes import OutcomesDataset
+    from churn.io.simulated_traffic import ask, put_online
+
+    outcomes = OutcomesDataset(dataset_path(config, "outcomes"))
+    known: Any = None
+    run = secrets.token_hex(3)
+    with _monitoring(config, story) as judge:
+        for month in range(1, story.months + 1):
+            drawn, features = month_of(SCENARIOS[story.scenario], month, story.onset, story.customers, story.seed)
+            ids = [f"sim-{run}-{month:02d}-{customer}" for customer in drawn.customer_id.astype(str)]
+            put_online(config.path(config.settings["feast_file"]), config.declaration.features, ids, features, datetime.now(UTC))
+            answered = ask(api, ids)
+            if known is not None:
+                outcomes.save(known)
+            judge()
+            yield _line(config, month, answered)
+            known = _outcomes(ids, drawn.churned)
+
+
+def _outcomes(ids: list[str], churned: Any) -> Any:
+    """What became of a month's customers, known as soon as it is asked for the next time."""
+    import pandas as pd
+
+    return pd.DataFrame({"customer_id": ids, "churned": churned, "observed_at": datetime.now(UTC).isoformat()})
+
+
+@contextmanager
+def _monitoring(config: Config, story: Story) -> Iterator[Any]:
+    """A function that runs the pipeline `monitoring` on the newest customers, as many as a month has."""
+    import mlflow
+    from kedro.framework.session import KedroServiceSession
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(config.root)
+    levels = {name: logging.getLogger(name).level for name in ("kedro", "kedro_mlflow", "churn", "mlflow")}
+    session = KedroServiceSession.create(project_path=config.root, env=config.environment)
+    asked = {"monitoring": {"window": {"by": "count", "rows": story.customers, "min_rows": min(200, story.customers)}}}
+
+    def judge() -> None:
+        while mlflow.active_run():  # a session that runs several times would take an open run for its own
+            mlflow.end_run()
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        session.run(pipeline_names=["monitoring"], runtime_params=asked)
+
+    try:
+        yield judge
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _line(config: Config, month: int, answered: int) -> str:
+    from churn.io import places
+
+    verdict = json.loads(places.read_text(dataset_path(config, "monitoring_verdict")))
+    measured = verdict["measured"]
+    auc = f"{verdict['estimated']['roc_auc']:.3f}" if verdict["estimated"] else "-"
+    seen = f"{measured['roc_auc']:.3f}" if measured else "-"
+    what = "; ".join(finding["text"] for finding in verdict["findings"][:2])
+    more = f" (+{len(verdict['findings']) - 2} more)" if len(verdict["findings"]) > 2 else ""  # noqa: PLR2004 - a line has room for two
+    head = f"month {month:>2}  {answered:>6,} predictions  ROC-AUC expected {auc}, measured {seen:<5}"
+    head += f"  {verdict['status']:<10} {verdict['action']:<9}"
+    return f"{head} {what}{more}".rstrip()
+
+
+def _require_sample_columns(config: Config) -> None:
+    """The sample population has the columns of the telco table and no others."""
+    from churn.core.population import SampleParameters, draw
+
+    drawn = set(draw(SampleParameters(rows=1)).features())
+    declared = {feature.name for feature in config.declaration.features}
+    if drawn != declared:
+        names = ", ".join(sorted(drawn ^ declared))
+        raise ChurnError(f"churn simulate draws customers of the sample table, and the declaration has other columns: {names}.")

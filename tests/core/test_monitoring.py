@@ -1,0 +1,206 @@
+"""The judgement of windows of a population whose changes are known."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.monitoring import cases
+from benchmarks.monitoring.worlds import START, Case, World, build, judged, stream
+from churn.core.alert_text import alert_body, alert_title
+from churn.core.declaration import Feature
+from churn.core.gauges import gauges, metrics
+from churn.core.monitor_table import Column, Sample, column
+from churn.core.monitoring import Window, judge
+from churn.core.verdict import HistoryEntry, Verdict, WindowFacts, remember, run_of, to_tell
+
+FACTS = WindowFacts(rows=1000, start=START, end=START + timedelta(days=6))
+NOW = START + timedelta(days=6)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build(0)
+
+
+def first(world: World, case: Case, rows: int = 1000, seed: int = 1) -> Verdict:
+    return next(iter(judged(world, stream(world, case, rows, 1, seed))))
+
+
+def verdict_on(world: World, sample: Sample, **changes: Any) -> Verdict:
+    ages = changes.pop("ages", np.ones(len(sample)))
+    window = Window(FACTS, sample, ages, **changes)
+    return judge(world.reference, window, changes.get("history", []), world.declaration.columns, world.parameters, NOW)
+
+
+def quiet(world: World, rows: int = 1000) -> Sample:
+    return next(iter(stream(world, cases.QUIET, rows, 1, 3)))[0]
+
+
+def keys(verdict: Verdict) -> set[str]:
+    return {finding.key for finding in verdict.alerts}
+
+
+@pytest.mark.parametrize("rows", [200, 1000, 5000])
+def test_without_a_change_nothing_is_said(world: World, rows: int) -> None:
+    verdicts = list(judged(world, stream(world, cases.QUIET, rows, 8, 17)))
+    assert sum(verdict.status == "alert" for verdict in verdicts) <= 1
+    assert {verdict.action for verdict in verdicts if verdict.status != "alert"} == {"none"}
+
+
+@pytest.mark.parametrize("case", cases.BROKEN, ids=lambda case: case.name)
+def test_broken_data_are_named_at_once_and_never_trained_on(world: World, case: Case) -> None:
+    found = first(world, case)
+    assert (found.status, found.action) == ("alert", "fix-data")
+    assert f"{case.kind}:{case.column}" in keys(found)
+    assert {finding.reading for finding in found.findings} == {"broken data"}
+    assert {finding.check for finding in found.alerts} == {"contract"}
+
+
+def test_a_broken_contract_forbids_retraining_even_when_performance_is_lost(world: World) -> None:
+    both = Case("both", cases.BEHAVIOUR.change, cases.BROKEN[2].fault)
+    assert {verdict.action for verdict in judged(world, stream(world, both, 1000, 3, 5))} == {"fix-data"}
+
+
+def test_another_mix_of_customers_alerts_at_once_and_retrains_when_it_stays(world: World) -> None:
+    one, two = judged(world, stream(world, cases.MODERATE, 1000, 2, 5), outcomes=False)
+    assert (one.status, one.action) == ("alert", "none")
+    assert {finding.reading for finding in one.alerts} == {"changed customers"}
+    assert (two.status, two.action) == ("alert", "retrain")
+    strongest = two.findings[0]
+    assert (strongest.windows, strongest.since) == (2, START.isoformat())
+
+
+def test_a_feature_that_hardly_moves_the_scores_is_only_watched(world: World) -> None:
+    sample = quiet(world)
+    flipped = Column(np.ones_like(sample.columns["gender"].values), sample.columns["gender"].labels)
+    found = verdict_on(world, Sample({**sample.columns, "gender": flipped}, sample.scores))
+    assert [(finding.key, finding.severity, finding.important) for finding in found.findings] == [("feature-drift:gender", "watch", False)]
+    assert (found.status, found.action) == ("watch", "none")
+
+
+def test_changed_behaviour_is_measured_and_invisible_without_outcomes(world: World) -> None:
+    found = first(world, cases.BEHAVIOUR)
+    assert found.action == "retrain"
+    assert "calibration:" in keys(found)
+    assert {finding.reading for finding in found.alerts} == {"changed behaviour"}
+    assert found.measured is not None
+    assert found.measured.coverage == 1
+    assert {segment.verdict for segment in found.segments} >= {"predicts too much"}
+    blind = next(iter(judged(world, stream(world, cases.BEHAVIOUR, 1000, 1, 1), outcomes=False)))
+    assert (blind.status, blind.measured) == ("ok", None)
+    assert blind.estimated is not None
+    assert blind.estimated.roc_auc - found.measured.roc_auc > 0.03
+
+
+def test_too_few_customers_or_outcomes_are_not_judged(world: World) -> None:
+    few = verdict_on(world, quiet(world, 150))
+    assert few.status == "not-judged"
+    assert "150 customers" in few.summary
+    sample = quiet(world)
+    known = Sample(sample.columns, sample.scores, np.zeros(len(sample), bool)).take(slice(150))
+    found = verdict_on(world, sample, labelled=known, labelled_of=1000)
+    assert found.measured is None
+    assert "Not measured: 150 outcomes" in found.summary
+
+
+def test_old_features_a_lost_column_wrong_types_and_copies(world: World) -> None:
+    sample = quiet(world)
+    assert keys(verdict_on(world, sample, ages=np.full(len(sample), 99.0))) == {"stale-features:"}
+    less = {name: values for name, values in sample.columns.items() if name != "Contract"}
+    assert "missing-column:Contract" in keys(verdict_on(world, Sample(less, sample.scores)))
+    as_text = column(world.reference.features[4], np.array(["12"] * len(sample), object))
+    assert "types:tenure" in keys(verdict_on(world, Sample({**sample.columns, "tenure": as_text}, sample.scores)))
+    copied = sample.take(np.r_[np.arange(800), np.zeros(200, int)])
+    assert "duplicates:" in keys(verdict_on(world, copied))
+
+
+def test_the_declared_range_is_part_of_the_contract(world: World) -> None:
+    sample = quiet(world)
+    charges = sample.columns["MonthlyCharges"].values.copy()
+    charges[:30] = -5.0
+    found = verdict_on(world, Sample({**sample.columns, "MonthlyCharges": Column(charges)}, sample.scores))
+    assert "range:MonthlyCharges" in keys(found)
+
+
+def test_a_rise_of_prices_is_no_other_unit(world: World) -> None:
+    assert not any("unit" in key for key in keys(first(world, Case("prices", {"change": {"price": 0.3}}))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "values", "wrong"),
+    [
+        ("category", ["a", None, "b", "new", 3, float("nan")], [0, -1, 1, 2, -1, -1], 1),
+        ("boolean", [True, False, None, 1, "Yes"], [1, 0, -1, -1, -1], 2),
+        ("number", [1, 2.5, None, "7", True], [1, 2.5, np.nan, np.nan, np.nan], 2),
+    ],
+)
+def test_raw_values_become_columns(kind: Any, raw: list[Any], values: list[float], wrong: int) -> None:
+    feature = Feature(name="x", type=kind, label="X", values=("a", "b") if kind == "category" else None)
+    cells = np.empty(len(raw), object)
+    cells[:] = raw
+    found = column(feature, cells)
+    np.testing.assert_array_equal(found.values, values)
+    assert found.wrong_type == wrong
+    assert found.unknown == ({"new": 1} if kind == "category" else {})
+
+
+def entry(day: int, length: int = 1, version: str = "1", shown: tuple[str, ...] = ("k",), alerted: tuple[str, ...] = ()) -> HistoryEntry:
+    start = START + timedelta(days=day)
+    return HistoryEntry(
+        start=start,
+        end=start + timedelta(days=length),
+        rows=9,
+        model_version=version,
+        status="alert",
+        action="none",
+        shown=shown,
+        alerted=alerted,
+    )
+
+
+def test_persistence_counts_windows_that_do_not_overlap() -> None:
+    now = START + timedelta(days=10)
+    assert run_of("k", now, "1", []) == (1, now)
+    assert run_of("k", now, "1", [entry(7), entry(8.5)])[0] == 3
+    assert run_of("k", now, "1", [entry(8), entry(8.5), entry(9.5)])[0] == 2
+    assert run_of("k", now, "1", [entry(6), entry(8, shown=())])[0] == 1
+    assert run_of("k", now, "1", [entry(6), entry(8, version="2")])[0] == 1
+
+
+def test_the_same_trouble_is_told_once_until_it_changes(world: World) -> None:
+    found = first(world, cases.BROKEN[2])
+    send, told = to_tell(found, [])
+    assert send
+    history = remember([], found, told, 10)
+    assert to_tell(found, history) == (False, told)
+    assert to_tell(first(world, cases.BROKEN[1]), history)[0]
+    well = verdict_on(world, quiet(world))
+    assert to_tell(well, history) == (False, ())
+    assert to_tell(found, remember(history, well.model_copy(update={"window": FACTS.model_copy(update={"rows": 9})}), (), 10))[0]
+
+
+def test_the_alert_says_what_how_much_why_and_where(world: World) -> None:
+    found = first(world, cases.BROKEN[2]).model_copy(update={"report": "https://example.org/report.html"})
+    text = alert_body(found)
+    for part in ("MonthlyCharges is about", "Likely: broken data", "Recommended: fix-data", "https://example.org/report.html"):
+        assert part in text
+    assert "broken data" in alert_title(found)
+
+
+def test_gauges_are_read_by_prometheus(world: World) -> None:
+    found = first(world, cases.BEHAVIOUR)
+    families = {family.name: family for family in text_string_to_metric_families(gauges(found))}
+    assert families["churn_monitoring_status"].samples[0].value == 2
+    assert families["churn_monitoring_retrain_recommended"].samples[0].value == 1
+    assert {sample.labels["kind"] for sample in families["churn_monitoring_roc_auc"].samples} == {"estimated", "measured", "test"}
+    assert len(families["churn_monitoring_psi"].samples) == len(world.reference.features) + 1
+    assert metrics(found)["monitoring_measured_roc_auc"] == found.measured.roc_auc  # type: ignore[union-attr]
+
+
+def test_a_verdict_survives_json(world: World) -> None:
+    found = first(world, cases.MODERATE)
+    assert Verdict.model_validate_json(found.model_dump_json()) == found
+    assert found.checked_at <= datetime.now(UTC) + timedelta(days=60)

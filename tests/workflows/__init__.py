@@ -1,0 +1,1 @@
+"""The workflows as GitHub would run them, on this machine: expressions, jobs, steps."""

@@ -1,0 +1,135 @@
+"""Whether a new image is needed, and whether what runs serves."""
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from churn.automation.deployment import image_needed, image_sources, smoke_test, wait_until_ready
+from churn.core.errors import ChurnError
+from tests.projects import ROOT
+
+
+def git(folder: Path, *arguments: str) -> str:
+    line = ["git", "-c", "user.name=A Maintainer", "-c", "user.email=maintainer@example.org", *arguments]
+    return subprocess.run(line, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Some of what the image holds, and something that it does not hold."""
+    for name in (
+        "serving/app.py",
+        "src/churn/core/model.py",
+        "src/churn/pipelines/training/nodes.py",
+        "docs/api.md",
+        "conf/base/globals.yml",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("one\n")
+    (tmp_path / "docker").mkdir()
+    shutil.copy(ROOT / "docker" / "api.Dockerfile", tmp_path / "docker")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "one")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "needed"),
+    [
+        ("serving/app.py", True),
+        ("src/churn/core/model.py", True),
+        ("conf/base/globals.yml", True),
+        ("docker/api.Dockerfile", True),
+        ("src/churn/pipelines/training/nodes.py", False),
+        ("docs/api.md", False),
+    ],
+)
+def test_an_image_is_needed_if_something_in_it_has_changed(repository: Path, changed: str, needed: bool) -> None:
+    before = git(repository, "rev-parse", "HEAD")
+    assert not image_needed(repository, before)
+    with (repository / changed).open("a") as file:
+        file.write("# two\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "two")
+    assert image_needed(repository, before) is needed
+
+
+@pytest.mark.parametrize("commit", [None, "", "0" * 40, "no-commit"])
+def test_an_image_of_an_unknown_commit_is_replaced(repository: Path, commit: str | None) -> None:
+    assert image_needed(repository, commit)
+
+
+def test_the_dockerfile_says_what_an_image_holds() -> None:
+    found = image_sources(ROOT)
+    assert {"conf/", "feature_repo/", "src/churn/", "serving/", "requirements-serving.txt", "docker/api.Dockerfile"} <= set(found)
+    assert [name for name in found if not (ROOT / name).exists()] == []
+
+
+class Api(BaseHTTPRequestHandler):
+    """An API that answers what the test says."""
+
+    health: tuple[int, dict] = (200, {})
+    prediction: tuple[int, dict] = (200, {})
+    keys: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        self.answer(*type(self).health)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).keys.append(self.headers["X-API-Key"])
+        self.answer(*type(self).prediction)
+
+    def answer(self, status: int, content: dict) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_ready_means_ready_with_the_version(api: str) -> None:
+    Api.health = (200, {"status": "ready", "model_version": "7", "problems": {}})
+    assert wait_until_ready(api, "7", 60) == wait_until_ready(api, None, 60) == "7"
+    with pytest.raises(ChurnError, match=r"not ready with version 8 within .* it is ready with version 7"):
+        wait_until_ready(api, "8", 0.1)
+    Api.health = (503, {"status": "unready", "model_version": "7", "problems": {"features": "the store is silent"}})
+    with pytest.raises(ChurnError, match="the store is silent"):
+        wait_until_ready(api, "7", 0.1)
+    with pytest.raises(ChurnError, match="refused"):
+        wait_until_ready("http://127.0.0.1:9", None, 0.1)
+
+
+def test_a_prediction_is_a_probability_by_the_version(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_API_KEYS", "admin:another-secret-key,predict:a-secret-of-the-tests")
+    good = {"churn_probability": 0.25, "customer_id": "c", "model": {"version": "7"}}
+    Api.prediction = (200, good)
+    assert smoke_test(api, "c", "7") == good
+    assert Api.keys[-1] == "a-secret-of-the-tests"
+    for bad in ({**good, "churn_probability": 1.5}, {**good, "model": {"version": "6"}}):
+        Api.prediction = (200, bad)
+        with pytest.raises(ChurnError, match="not a probability by version 7"):
+            smoke_test(api, "c", "7")
+    Api.prediction = (503, {})
+    with pytest.raises(ChurnError, match="does not predict: it answered 503"):
+        smoke_test(api, "c", "7")
