@@ -178,7 +178,7 @@ def test_files(name: str, tmp_path: Path) -> None:
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     message = refusal(tmp_path / "nowhere.csv", tmp_path / "out")
     assert "nowhere.csv" in message
-    assert "make run" in message
+    assert "kedro run --pipelines sample_data" in message
 
 
 def test_a_folder_is_no_table(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from churn.core.encoding import encode
 from churn.core.errors import ChurnError
 from churn.core.evaluation import EvaluationParameters
 from churn.core.model import build_model, feature_types
+from churn.core.monitor_parameters import MonitoringParameters
 from churn.core.profit import Costs, profit_threshold
 from churn.io.registry import RegisteredModel
 from churn.pipelines.evaluation import create_pipeline
@@ -88,6 +89,7 @@ class Kept(AbstractDataset):
 def evaluate(models, challenger, champion, test_rows, until="promotion"):
     """Run the pipeline up to an output; its outputs in the order in which they were saved."""
     inputs = {
+        "training_frame": table(500, 1),
         "test_frame": test_rows,
         "challenger": models[challenger],
         "champion": models[champion] if champion else None,
@@ -95,6 +97,7 @@ def evaluate(models, challenger, champion, test_rows, until="promotion"):
         "params:customers": CUSTOMERS,
         "params:costs": COSTS,
         "params:evaluation": EvaluationParameters(),
+        "params:monitoring": MonitoringParameters(),
     }
     pipeline, outputs = create_pipeline().to_outputs(until) if until != "promotion" else create_pipeline(), {}
     places = dict.fromkeys(pipeline.all_outputs(), outputs) | dict.fromkeys(inputs, inputs)

@@ -16,6 +16,7 @@ from churn.core.read_back import FeatureStoreParameters, ReadBackError, check, r
 from churn.io.feature_store_reads import OnlineFeatures
 from churn.pipelines.feature_store import create_pipeline
 from churn.pipelines.feature_store.nodes import sample
+from churn.settings import CONFIG_LOADER_ARGS
 from tests.feature_tables import COLUMNS, FIRST, LAST, customers, declaration, feast_file, feature_project, write_features
 
 
@@ -27,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(project: Path, *nodes: str, columns: dict[str, Any] = COLUMNS, sample_size: int = 40) -> None:
     """Run the pipeline, or these nodes of it."""
-    loader = OmegaConfigLoader(str(project / "conf"), base_env="base", default_run_env="local")
+    loader = OmegaConfigLoader(str(project / "conf"), **{**CONFIG_LOADER_ARGS, "default_run_env": "local"})
     pipeline = create_pipeline()
     configured = {name: entry for name, entry in loader["catalog"].items() if name in pipeline.datasets()}
     catalog = DataCatalog.from_config(configured)

@@ -208,13 +208,12 @@ def test_a_failure_half_way_leaves_the_old_sample(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("place", ["s3a://churn/raw/churn.csv", "churn.xlsx"])
-def test_places_it_cannot_write_are_refused(tmp_path: Path, place: str) -> None:
-    table = place if "://" in place else str(tmp_path / place)
+def test_a_kind_of_file_it_cannot_write_is_refused(tmp_path: Path) -> None:
+    table = str(tmp_path / "churn.xlsx")
     dataset = SampleDataset(table, {"filepath": str(tmp_path / "t.parquet")}, {"filepath": str(tmp_path / "n.json")})
     with pytest.raises((ChurnError, DatasetError)) as error:
         dataset.save(draw_sample(SampleParameters(rows=10)))
-    assert place in refusal(error)
+    assert "churn.xlsx" in refusal(error)
     assert contents(tmp_path) == {}
 
 

@@ -40,11 +40,11 @@ class EngineDataset(FileDataset):  # type: ignore[misc]
 
     def save(self, data: "ir.Table") -> None:
         """Run the expression into the file, in the engine's order of rows."""
-        with written_whole(self.path) as file:
-            try:
+        try:
+            with written_whole(self.path) as file:
                 self.connection.to_parquet(data, file, **self._save_args)
-            except Exception as error:
-                raise failed(self.path, error) from error
+        except Exception as error:
+            raise failed(self.path, error) from error
 
     def load(self) -> "ir.Table":
         """The file as an Ibis table."""
