@@ -79,7 +79,7 @@ def build(handlers: Handlers, needs_key: bool) -> "gr.Blocks":
                 return [None, gr.update(), gr.update(), words.notice("This key is not known here.", "warning")]
             return [text, gr.update(visible=False), gr.update(visible=True), ""]
 
-        entered = gr.on([enter.click, given.submit], sign_in, given, [key, gate, inside, refused], **_PRIVATE)
+        entered = gr.on([enter.click, given.submit], sign_in, given, [key, gate, inside, refused], trigger_mode="always_last", **_PRIVATE)
         _wire_customer(handlers, customer, key)
         # Filled when the page opens, and anew whenever a tab is chosen.
         gr.on([page.load, health.select], handlers.health, key, verdict, **_PRIVATE)
