@@ -1,6 +1,8 @@
 """Fixtures for every layer: the real tables, a copy of the project, and one that has run."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,16 @@ from filelock import FileLock
 
 from tests.projects import QUICK, ROOT, SAMPLE_ROWS, copy_project, run_command
 from tests.services.fixtures import mlflow_server, postgres, redis, run_folder, s3  # noqa: F401 - fixtures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mlflow_forgets() -> Iterator[None]:
+    """What a module told MLflow's fluent API (server, experiment) holds for the whole process: it ends with the module."""
+    yield
+    if (mlflow := sys.modules.get("mlflow")) is not None:
+        mlflow.set_tracking_uri(None)
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+        mlflow.tracking.fluent._active_experiment_id = None  # no public way back
 
 
 @pytest.fixture(scope="session")

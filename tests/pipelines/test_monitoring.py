@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,12 +41,11 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def versions(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def versions(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry in which version 1 has a reference and version 2 has none."""
     import mlflow
 
     folder = tmp_path_factory.mktemp("registry")
-    before = mlflow.get_tracking_uri()
     registry.connect(f"sqlite:///{folder}/mlflow.db")
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("churn", artifact_location=str(folder / "artifacts")))
     for _ in range(2):
@@ -57,8 +55,7 @@ def versions(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     frame = pd.DataFrame(drawn.features()).assign(churned=drawn.churned)
     test = frame.iloc[3000:].assign(**{SCORE: world.model.predict(frame.iloc[3000:])})
     reference.store(reference.reference_table("1", world.model, frame.iloc[:3000], test, 10_000))
-    yield folder
-    mlflow.set_tracking_uri(before)
+    return folder
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -66,12 +66,9 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(finished_project: Path, tmp_path_factory: pytest.TempPathFactory):
-    import mlflow
-
-    before, folder = mlflow.get_tracking_uri(), tmp_path_factory.mktemp("crashes") / "project"
+    folder = tmp_path_factory.mktemp("crashes") / "project"
     shutil.copytree(finished_project, folder, symlinks=True)
-    yield Project(folder)
-    mlflow.set_tracking_uri(before)
+    return Project(folder)
 
 
 def test_runs_killed_at_random_moments_harm_nothing_and_a_version_made_again_is_the_same(project: Project) -> None:

@@ -20,14 +20,11 @@ from tests.promotions import bare_registry, decision, end_lease, gate, in_child,
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    """Four versions, 1 is champion; the tracking URI of the process is as before afterwards."""
-    import mlflow
-
-    before, folder = mlflow.get_tracking_uri(), tmp_path_factory.mktemp("four")
+    """The database of four versions, 1 is champion."""
+    folder = tmp_path_factory.mktemp("four")
     uri = bare_registry(folder, 4)
     gate(PromotionRecord(uri), "1")
-    yield folder / "mlflow.db"
-    mlflow.set_tracking_uri(before)
+    return folder / "mlflow.db"
 
 
 @pytest.fixture

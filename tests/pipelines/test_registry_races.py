@@ -86,9 +86,6 @@ def contend(version: str, rounds: int, better: np.ndarray, url: str, start, end)
 
 
 def test_the_best_is_champion_and_no_move_is_lost(better: np.ndarray, record_url: str, tmp_path: Path) -> None:
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
     bare_registry(tmp_path, PROCESSES)
     rounds = ROUNDS[record_url.partition(":")[0].partition("+")[0]]
     start, end = FORK.Barrier(PROCESSES + 1), FORK.Barrier(PROCESSES + 1)
@@ -107,7 +104,6 @@ def test_the_best_is_champion_and_no_move_is_lost(better: np.ndarray, record_url
     finally:
         for process in line:
             process.kill()
-        mlflow.set_tracking_uri(before)
     assert [process.exitcode for process in line] == [0] * PROCESSES
     moves = PromotionRecord(record_url).moves()
     assert moves[-1].token > len(moves)  # some came too late, and were told so

@@ -134,12 +134,9 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory):
-    import mlflow
-
-    before, found = mlflow.get_tracking_uri(), Repository(tmp_path_factory.mktemp("story"))
+    found = Repository(tmp_path_factory.mktemp("story"))
     yield found
     found.stop()
-    mlflow.set_tracking_uri(before)
 
 
 def test_1_the_first_push_promotes_and_deploys_the_first_champion(repository: Repository) -> None:
