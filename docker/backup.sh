@@ -18,7 +18,7 @@ in_postgres() { docker compose exec -T postgres "$@"; }
 sql() { in_postgres psql --quiet --username postgres --dbname postgres --set ON_ERROR_STOP=1 --command "$1"; }
 objects() { # as MinIO's root, the only user of all buckets
   AWS_ACCESS_KEY_ID=$MINIO_ROOT_USER AWS_SECRET_ACCESS_KEY=$MINIO_ROOT_PASSWORD docker compose run --rm --no-deps -T \
-    -e AWS_ACCESS_KEY_ID -e AWS_SECRET_ACCESS_KEY train python -m churn.io.object_copy "$@"
+    -e AWS_ACCESS_KEY_ID -e AWS_SECRET_ACCESS_KEY train python -m churn.io.files.object_copy "$@"
 }
 
 backup() {

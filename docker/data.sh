@@ -19,7 +19,7 @@ fi
 case "${1:-}" in
   push) # a version of the table, and of a small sample of it that CI can pull first
     [ -e "$table" ] || fail "There is no $table to push."
-    python -m churn.io.raw_sample "$table" "$sample"
+    python -m churn.io.files.raw_sample "$table" "$sample"
     dvc add --quiet "$table" "$sample"
     dvc push "$table.dvc" "$sample.dvc"
     echo "Pushed. To make it a version, commit $table.dvc and $sample.dvc."
@@ -35,7 +35,7 @@ case "${1:-}" in
     cp "$sample" "$table"
     ;;
   put) # the table of `kedro run --env stack`
-    python -m churn.io.object_copy put "$table" "s3://${CHURN_BUCKET:-churn}/raw/churn.csv"
+    python -m churn.io.files.object_copy put "$table" "s3://${CHURN_BUCKET:-churn}/raw/churn.csv"
     ;;
   *) fail "Usage: docker/data.sh push | pull | pull-sample | put" ;;
 esac

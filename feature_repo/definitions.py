@@ -7,7 +7,7 @@ registers the same objects.
 from pathlib import Path
 
 from churn.config import load
-from churn.io.feature_store import SOURCE, define
+from churn.io.features.feature_store import SOURCE, define
 
 _config = load(Path(__file__).parent)
 _definitions = define(_config.declaration.features, _config.path(f"{_config.settings['storage']}/{SOURCE}"))

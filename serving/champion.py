@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.core.errors import ChurnError
-from churn.core.model import ChurnModel
+from churn.core.modelling.model import ChurnModel
 from serving import champion_files, fetch_champion, metrics, registry_poll
 from serving.champion_files import Verified
 from serving.fetch_champion import ABSENT, REFUSED, TRACKING_VARIABLE, UNREACHABLE, VERIFIED

@@ -127,7 +127,7 @@ class FeastReader:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
-        from churn.io.feature_store_reads import OnlineFeatures
+        from churn.io.features.reads import OnlineFeatures
 
         with self._opening:
             if self._online is None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from churn.core.errors import ChurnError
-from churn.core.model import ChurnModel
-from churn.io import registry
+from churn.core.modelling.model import ChurnModel
+from churn.io.models import registry
 from serving import champion_files
 from serving.champion_files import Verified
 from serving.scorer import Scorer

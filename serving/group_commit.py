@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from churn.io.prediction_log import Entry, PredictionLog
+from churn.io.predictions.prediction_log import Entry, PredictionLog
 from serving import metrics
 from serving.settings import LogParameters
 

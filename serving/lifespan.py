@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from churn.io.prediction_log import PredictionLog
+from churn.io.predictions.prediction_log import PredictionLog
 from serving.breaker import Breaker, DownError
 from serving.champion import ChampionKeeper
 from serving.features import FeatureReader, MissingFeaturesError, open_reader

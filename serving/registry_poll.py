@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from churn.config import SQLITE
-from churn.io.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
+from churn.io.models.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
 
 _SECONDS = 3.0
 _QUERY = """

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from churn.core.model import ChurnModel
-from churn.core.quickscorer import QuickScorer, TooLargeError
+from churn.core.modelling.model import ChurnModel
+from churn.core.modelling.quickscorer import QuickScorer, TooLargeError
 
 _log = logging.getLogger(__name__)
 

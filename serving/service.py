@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from churn.core.decisions.whatif import ChangeError, with_changes
 from churn.core.declaration import Feature
 from churn.core.errors import ChurnError
-from churn.core.whatif import ChangeError, with_changes
-from churn.io.prediction_log import Entry, Kind
-from churn.io.registry import MODEL_NAME
+from churn.io.models.registry import MODEL_NAME
+from churn.io.predictions.prediction_log import Entry, Kind
 from serving import metrics, problems
 from serving.breaker import Breaker, DownError
 from serving.champion import Champion, ChampionKeeper

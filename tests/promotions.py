@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from churn.io import promotion, registry
-from churn.io.promotion_record import PromotionRecord
+from churn.io.models import promotion, registry
+from churn.io.models.promotion_record import PromotionRecord
 
 FORK = multiprocessing.get_context("fork")
 """Children inherit the imports, so that many of them start at once."""

@@ -19,13 +19,13 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.quality.tables import ROOT, Part, parts
 from churn.config import load
-from churn.core.comparison import compare
-from churn.core.encoding import encode, learn_categories
-from churn.core.evaluation import EvaluationParameters, evaluate
-from churn.core.gate import Decision, decide
-from churn.core.gate_rules import Contender
-from churn.core.model import feature_types
-from churn.core.profit import Costs, profit_threshold
+from churn.core.evaluation.comparison import compare
+from churn.core.evaluation.evaluate import EvaluationParameters, evaluate
+from churn.core.evaluation.gate import Decision, decide
+from churn.core.evaluation.gate_rules import Contender
+from churn.core.evaluation.profit import Costs, profit_threshold
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.model import feature_types
 
 SETTINGS = {"objective": "binary:logistic", "max_depth": 2, "eta": 0.1, "min_child_weight": 5, "subsample": 0.8, "nthread": 1}
 ROUNDS = 150

@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.monitoring import cases, large, peers
 from benchmarks.monitoring.worlds import Case, World, build, judged, stream
-from churn.core.estimated import estimate
-from churn.core.verdict import Verdict
+from churn.core.monitoring.estimated import estimate
+from churn.core.monitoring.verdict import Verdict
 
 WORLDS = 10
 PARTS = ("quiet", "power", "estimate", "large")

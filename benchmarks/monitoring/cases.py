@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.monitoring.worlds import Case, Features
-from churn.core.scenarios import another_unit, nulls, renamed
+from churn.core.population.scenarios import another_unit, nulls, renamed
 
 QUIET = Case("no change", {})
 

@@ -15,12 +15,12 @@ import pandas as pd
 from benchmarks.measure import MEGABYTE
 from benchmarks.monitoring.worlds import World, build
 from churn.core.declaration import Feature
-from churn.core.monitor_parameters import MonitoringParameters, WindowParameters
-from churn.core.monitor_table import Column, Reference, Sample
-from churn.core.monitoring import judge
-from churn.core.population import SampleParameters, draw
-from churn.io.prediction_log import Entry, PredictionLog
-from churn.io.prediction_window import read_labelled, read_window
+from churn.core.monitoring.judge import judge
+from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
+from churn.core.monitoring.table import Column, Reference, Sample
+from churn.core.population.customers import SampleParameters, draw
+from churn.io.predictions.prediction_log import Entry, PredictionLog
+from churn.io.predictions.window import read_labelled, read_window
 from churn.pipelines.monitoring.nodes import assemble
 
 ROWS = 100_000

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.monitoring.worlds import Case, World, stream
-from churn.core.monitor_table import SCORE, Column, Sample
+from churn.core.monitoring.table import SCORE, Column, Sample
 
 
 def shares(worlds: list[World], case: Case, rows: int, windows: int) -> tuple[float, float]:

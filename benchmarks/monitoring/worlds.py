@@ -10,13 +10,13 @@ import xgboost
 
 from churn import config
 from churn.core.declaration import Declaration
-from churn.core.encoding import encode, learn_categories
-from churn.core.model import ChurnModel, build_model, feature_types
-from churn.core.monitor_parameters import MonitoringParameters
-from churn.core.monitor_table import Reference, Sample, columns
-from churn.core.monitoring import Window, judge
-from churn.core.population import SampleParameters, draw
-from churn.core.verdict import HistoryEntry, Verdict, WindowFacts, remember
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.model import ChurnModel, build_model, feature_types
+from churn.core.monitoring.judge import Window, judge
+from churn.core.monitoring.parameters import MonitoringParameters
+from churn.core.monitoring.table import Reference, Sample, columns
+from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, remember
+from churn.core.population.customers import SampleParameters, draw
 
 ROWS, TRAINING_ROWS = 7043, 5626
 """As many customers as the sample table has, split as it is."""

@@ -60,8 +60,8 @@ def _costs(folder: Path, rows: int, repeats: int) -> dict[str, Cost]:
 
 def sample(raw: Path, rows: int) -> None:
     """Write the sample table."""
-    from churn.core.population import SampleParameters
-    from churn.io.streams import SampleDataset
+    from churn.core.population.customers import SampleParameters
+    from churn.io.files.streams import SampleDataset
     from churn.pipelines.sample_data.nodes import draw_sample
 
     truth, note = raw.with_suffix(".truth.parquet"), raw.with_suffix(".json")
@@ -88,11 +88,11 @@ def compile_sql(raw: Path, out: Path) -> None:
     """Write the SQL of the pipeline as scripts for DuckDB: with the checks, and without them."""
     import ibis
 
-    from churn.core.checks import class_counts, rule_counts, side_counts
-    from churn.core.expressions import customers
-    from churn.core.leaks import leak_sample, single_feature_auc
-    from churn.io.delimited import dialect
-    from churn.io.tables import CustomerTableDataset
+    from churn.core.raw_table.checks import class_counts, rule_counts, side_counts
+    from churn.core.raw_table.expressions import customers
+    from churn.core.raw_table.leaks import leak_sample, single_feature_auc
+    from churn.io.files.delimited import dialect
+    from churn.io.files.tables import CustomerTableDataset
 
     declaration, parameters = _parameters()
     table = CustomerTableDataset(str(raw)).load()
@@ -120,7 +120,7 @@ def compile_sql(raw: Path, out: Path) -> None:
 
 def _parameters() -> tuple[Any, Any]:
     from churn.core.declaration import Declaration
-    from churn.core.processing import ProcessingParameters
+    from churn.core.raw_table.processing import ProcessingParameters
 
     folder = ROOT / "conf/base/parameters"
     found = [yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))[name] for name in ("customers", "data_processing")]

@@ -24,8 +24,8 @@ BARE = """
 import pandas as pd
 from datetime import UTC, datetime
 from churn import config
-from churn.core.training import TrainingParameters, train
-from churn.io import feature_store
+from churn.core.modelling.training import TrainingParameters, train
+from churn.io.features import feature_store
 
 pd.read_csv("data/raw/churn.csv")
 found = config.load()

@@ -10,9 +10,9 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from benchmarks.quality.peers import PEERS, Model, installed, ours
 from benchmarks.quality.tables import NAMES, ROOT, Part, parts
 from churn.config import load
-from churn.core.calibration import ece, noise_floor
-from churn.core.population import bayes_auc, bayes_log_loss
-from churn.core.profit import Costs, profit, profit_curve, profit_threshold
+from churn.core.evaluation.calibration import ece, noise_floor
+from churn.core.evaluation.profit import Costs, profit, profit_curve, profit_threshold
+from churn.core.population.customers import bayes_auc, bayes_log_loss
 
 MEASURES = ("ROC-AUC", "AP", "log-loss", "ECE")
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from benchmarks.quality.tables import ROOT, Part
 from churn.config import load
-from churn.core.baseline import fit_baseline
-from churn.core.encoding import encode, learn_categories
-from churn.core.model import feature_types
-from churn.core.training import TrainingParameters, train
+from churn.core.modelling.baseline import fit_baseline
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.model import feature_types
+from churn.core.modelling.training import TrainingParameters, train
 
 Model = Callable[[Part], np.ndarray]
 

@@ -12,8 +12,8 @@ import yaml
 
 from churn.config import load
 from churn.core.declaration import CHURNED, CUSTOMER_ID, Declaration, Feature
-from churn.core.population import SampleParameters, draw
-from churn.core.processing import ProcessingParameters
+from churn.core.population.customers import SampleParameters, draw
+from churn.core.raw_table.processing import ProcessingParameters
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDS = 5
@@ -59,7 +59,7 @@ def _typed(name: str) -> tuple[Declaration, pd.DataFrame]:
     """The table in the order of its file, as data processing types it."""
     import ibis
 
-    from churn.core.expressions import customers
+    from churn.core.raw_table.expressions import customers
 
     file, declared = FILES[name]
     path = ROOT / os.environ.get("CHURN_TEST_DATA", "../shared/data") / file

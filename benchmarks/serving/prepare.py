@@ -43,7 +43,7 @@ def questions(project: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     """Bodies that ask by id, and bodies for MLflow's server, with the encoded features of the same customers."""
     import pandas as pd
 
-    from churn.core.model import ChurnModel
+    from churn.core.modelling.model import ChurnModel
 
     frame = pd.read_parquet(project / "data" / "features" / "customer_features.parquet").head(QUESTIONS)
     model = ChurnModel.load(model_folder(project))

@@ -61,7 +61,7 @@ def _app(api: str, files: Path) -> Any:
     from fastapi import FastAPI
 
     from churn import config
-    from churn.io import places
+    from churn.io.files import places
     from serving.page.blocks import build
     from serving.page.client import Api
     from serving.page.handlers import Handlers

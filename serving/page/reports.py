@@ -9,7 +9,7 @@ from typing import Any
 
 from churn.config import Config, dataset_path
 from churn.core.errors import ChurnError
-from churn.io import places
+from churn.io.files import places
 
 RETENTION_LIST, VERDICT = "retention_list", "monitoring_verdict"
 _CSV = "customers-to-call.csv"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from churn.core.decisions.reasons import effect_in_words, fact, value_in_words
 from churn.core.declaration import Feature
-from churn.core.reasons import effect_in_words, fact, value_in_words
 
 REASONS = 5
 """How many reasons are shown."""

@@ -34,7 +34,7 @@ def cli() -> None:
 @click.option("--positive", help="The target's value that means left; guessed where not given.")
 def declare(file: Path, key: str | None, target: str | None, positive: str | None) -> None:
     """Draft the declaration of FILE (CSV or Parquet) as YAML on standard output."""
-    from churn.io.tables import declare as draft
+    from churn.io.files.tables import declare as draft
 
     click.echo(draft(file, key, target, positive), nl=False)
 
@@ -43,7 +43,7 @@ def declare(file: Path, key: str | None, target: str | None, positive: str | Non
 @click.option("--url", help="Another place to fetch the same file from.")
 def fetch(url: str | None) -> None:
     """Fetch IBM's real telco table to the place of the raw table; a wrong hash is refused."""
-    from churn.io.fetch import fetch_telco
+    from churn.io.files.fetch import fetch_telco
 
     settings = config.load()
     preflight.require(preflight.of_storage(settings), settings)
@@ -59,7 +59,7 @@ def status(env: str | None, as_json: bool) -> None:
     """Show the registry: versions, aliases, test metrics with intervals, and why each was promoted or not."""
     from dataclasses import asdict
 
-    from churn.io import registry
+    from churn.io.models import registry
     from churn.summary import status_text
 
     record = connect(env)
@@ -73,7 +73,7 @@ def status(env: str | None, as_json: bool) -> None:
 @click.option("--env", help="The environment in conf/.")
 def promote(version: str, reason: str, env: str | None) -> None:
     """Make VERSION the champion; the old one becomes Previous."""
-    from churn.io import promotion
+    from churn.io.models import promotion
 
     promotion.promote(version, reason, connect(env))
     click.echo(f"Version {version} is the champion. Undo with: churn rollback")
@@ -84,7 +84,7 @@ def promote(version: str, reason: str, env: str | None) -> None:
 @click.option("--env", help="The environment in conf/.")
 def rollback(reason: str, env: str | None) -> None:
     """Make the Previous version the champion again."""
-    from churn.io import promotion
+    from churn.io.models import promotion
 
     old, new = promotion.rollback(reason, connect(env))
     click.echo(f"Version {new} is the champion again, instead of version {old}.")
@@ -123,7 +123,7 @@ def summary(env: str | None) -> None:
 def simulate(months: int, scenario: str, customers: int, seed: int, api: str | None, env: str | None) -> None:
     """Play months of traffic with a known change through the API, and judge each month."""
     from churn import simulate as simulation
-    from churn.core.scenarios import SCENARIOS
+    from churn.core.population.scenarios import SCENARIOS
 
     if scenario not in SCENARIOS:
         raise ChurnError(f"There is no scenario {scenario!r}. There are: {', '.join(SCENARIOS)}.")
@@ -134,8 +134,8 @@ def simulate(months: int, scenario: str, customers: int, seed: int, api: str | N
 
 def connect(env: str | None) -> Any:
     """Connect to the registry of an environment; its record of promotions."""
-    from churn.io import registry
-    from churn.io.promotion_record import PromotionRecord
+    from churn.io.models import registry
+    from churn.io.models.promotion_record import PromotionRecord
 
     settings = config.load(environment=env)
     preflight.require(preflight.of_registry(settings), settings)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from churn.config import Config
-from churn.io import registry
-from churn.io.promotion_record import Move, PromotionRecord
+from churn.io.models import registry
+from churn.io.models.promotion_record import Move, PromotionRecord
 
 _UNCOMMITTED = "-dirty"
 _REBUILT_BY = "data_processing,feature_store,training"

@@ -19,7 +19,7 @@ _ONLINE = "OnlineFeaturesDataset"
 
 def limit_waiting(config: Config) -> None:
     """Make the libraries of this process give up within seconds where a service of the environment does not answer."""
-    from churn.io import places
+    from churn.io.files import places
 
     if of_tracking(config):
         for name, value in _MLFLOW_WAITING.items():

@@ -11,7 +11,7 @@ from typing import Any
 
 from churn.config import Config, dataset_path
 from churn.core.errors import ChurnError
-from churn.core.scenarios import SCENARIOS, month_of
+from churn.core.population.scenarios import SCENARIOS, month_of
 
 ONSET_SHARE = 3
 """The change begins after one third of the months."""
@@ -19,7 +19,7 @@ ONSET_SHARE = 3
 
 @dataclass(frozen=True)
 class Story:
-    """What to simulate: a scenario of `churn.core.scenarios` over months with so many new customers each."""
+    """What to simulate: a scenario of `churn.core.population.scenarios` over months with so many new customers each."""
 
     scenario: str
     months: int = 12
@@ -45,7 +45,7 @@ def simulate(config: Config, story: Story, api: str | None = None) -> Iterator[s
     from kedro.io import DatasetError
 
     from churn.hooks import find_mistake
-    from churn.io.simulated_traffic import running_api
+    from churn.io.predictions.simulated_traffic import running_api
 
     _require_sample_columns(config)
     scenario = SCENARIOS[story.scenario]
@@ -58,8 +58,8 @@ def simulate(config: Config, story: Story, api: str | None = None) -> Iterator[s
 
 
 def _months(config: Config, story: Story, api: str) -> Iterator[str]:
-    from churn.io.outcomes import OutcomesDataset
-    from churn.io.simulated_traffic import ask, put_online
+    from churn.io.predictions.outcomes import OutcomesDataset
+    from churn.io.predictions.simulated_traffic import ask, put_online
 
     outcomes = OutcomesDataset(dataset_path(config, "outcomes"))
     known: Any = None
@@ -111,7 +111,7 @@ def _monitoring(config: Config, story: Story) -> Iterator[Any]:
 
 
 def _line(config: Config, month: int, answered: int) -> str:
-    from churn.io import places
+    from churn.io.files import places
 
     verdict = json.loads(places.read_text(dataset_path(config, "monitoring_verdict")))
     measured = verdict["measured"]
@@ -126,7 +126,7 @@ def _line(config: Config, month: int, answered: int) -> str:
 
 def _require_sample_columns(config: Config) -> None:
     """The sample population has the columns of the telco table and no others."""
-    from churn.core.population import SampleParameters, draw
+    from churn.core.population.customers import SampleParameters, draw
 
     drawn = set(draw(SampleParameters(rows=1)).features())
     declared = {feature.name for feature in config.declaration.features}

@@ -6,7 +6,7 @@ from typing import Any
 
 from churn.config import Config
 from churn.core.errors import ChurnError
-from churn.io.places import is_file, read_text
+from churn.io.files.places import is_file, read_text
 
 SHOWN = {
     "roc_auc": "ROC-AUC",

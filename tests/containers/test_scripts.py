@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from churn.core.errors import ChurnError
-from churn.io import object_copy, raw_sample
+from churn.io.files import object_copy, raw_sample
 from tests.projects import BIN, ROOT, activated
 from tests.services.s3 import S3
 

@@ -8,8 +8,8 @@ import yaml
 from click.testing import CliRunner
 
 from churn.config import load
-from churn.io import feature_store
-from churn.io.feature_store_reads import OnlineFeatures
+from churn.io.features import feature_store
+from churn.io.features.reads import OnlineFeatures
 from tests.feature_tables import COLUMNS, customers, declaration, feast_file, feature_project
 from tests.projects import ROOT, run_command
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from churn.core.errors import ChurnError
-from churn.io.fetch import TELCO_SHA256, TELCO_URL, fetch_telco
+from churn.io.files.fetch import TELCO_SHA256, TELCO_URL, fetch_telco
 
 TABLE = b"customerID,Churn\n" + b"".join(b"%04d-ABCDE,No\n" % i for i in range(20_000))
 SHA256 = hashlib.sha256(TABLE).hexdigest()

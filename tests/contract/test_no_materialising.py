@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXPRESSIONS = [
     "src/churn/pipelines/data_processing/nodes.py",
-    *(f"src/churn/core/{name}.py" for name in ("expressions", "derived", "checks", "leaks", "profile")),
+    *(f"src/churn/core/raw_table/{name}.py" for name in ("expressions", "derived", "checks", "leaks", "profile")),
 ]
 RUNS = {
     "execute", "to_pandas", "to_pandas_batches", "to_pyarrow", "to_pyarrow_batches", "to_polars", "to_torch", "to_parquet", "to_csv",

@@ -6,8 +6,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from churn.core.baseline import Baseline, fit_baseline
 from churn.core.declaration import Feature
+from churn.core.modelling.baseline import Baseline, fit_baseline
 
 FEATURES = (
     Feature(name="plan", type="category", label="Plan"),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.core.calibration import ece, ece_under_calibration, mean_gap, noise_band, noise_floor, reliability
+from churn.core.evaluation.calibration import ece, ece_under_calibration, mean_gap, noise_band, noise_floor, reliability
 
 
 def probabilities(n, seed=0):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from churn.core.comparison import auc_difference, average_precision_difference, compare
-from churn.core.metrics import log_loss
-from churn.core.profit import Costs, profit
-from churn.core.ranking import average_precision, delong
+from churn.core.evaluation.comparison import auc_difference, average_precision_difference, compare
+from churn.core.evaluation.metrics import log_loss
+from churn.core.evaluation.profit import Costs, profit
+from churn.core.evaluation.ranking import average_precision, delong
 
 COSTS = Costs()
 

@@ -11,7 +11,7 @@ import yaml
 
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
-from churn.io.tables import declare
+from churn.io.files.tables import declare
 from tests.projects import ROOT
 from tests.raw_tables import csv_text, good_rows, process, summary
 

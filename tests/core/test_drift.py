@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from churn.core.drift import (
+from churn.core.monitoring.drift import (
     ColumnDrift,
     chi_square_two_sample,
     compare_twice,
@@ -14,10 +14,10 @@ from churn.core.drift import (
     ks_two_sample,
     population_stability_index,
 )
-from churn.core.drift import compare as compare_columns
-from churn.core.monitor_parameters import DriftParameters
-from churn.core.monitor_table import Values
-from churn.core.population import Change, Customers, SampleParameters, draw
+from churn.core.monitoring.drift import compare as compare_columns
+from churn.core.monitoring.parameters import DriftParameters
+from churn.core.monitoring.table import Values
+from churn.core.population.customers import Change, Customers, SampleParameters, draw
 
 PARAMETERS = DriftParameters()
 ERROR = 0.01

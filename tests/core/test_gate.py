@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from churn.core.comparison import compare
-from churn.core.evaluation import evaluate
-from churn.core.gate import decide
-from churn.core.gate_rules import Contender, GateParameters, comparison_rules
-from churn.core.profit import Costs, profit, profit_threshold
+from churn.core.evaluation.comparison import compare
+from churn.core.evaluation.evaluate import evaluate
+from churn.core.evaluation.gate import decide
+from churn.core.evaluation.gate_rules import Contender, GateParameters, comparison_rules
+from churn.core.evaluation.profit import Costs, profit, profit_threshold
 
 COSTS = Costs()
 CUT = profit_threshold(COSTS)

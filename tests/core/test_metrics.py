@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from churn.core.metrics import MEASURES, brier, log_loss, metric_names, metrics, threshold_metrics
+from churn.core.evaluation.metrics import MEASURES, brier, log_loss, metric_names, metrics, threshold_metrics
 
 
 def draw(seed, n=700, blur=0.5):

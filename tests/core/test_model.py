@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn.core.declaration import Feature
-from churn.core.encoding import encode, learn_categories
-from churn.core.ensemble import choose_members, log_loss, merge
 from churn.core.errors import ChurnError
-from churn.core.model import ChurnModel, build_model, feature_types
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.ensemble import choose_members, log_loss, merge
+from churn.core.modelling.model import ChurnModel, build_model, feature_types
 
 FEATURES = (
     Feature(name="plan", type="category", values=("basic", "plus", "pro"), label="Plan"),

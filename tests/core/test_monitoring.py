@@ -9,12 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.monitoring import cases
 from benchmarks.monitoring.worlds import START, Case, World, build, judged, stream
-from churn.core.alert_text import alert_body, alert_title
 from churn.core.declaration import Feature
-from churn.core.gauges import gauges, metrics
-from churn.core.monitor_table import Column, Sample, column
-from churn.core.monitoring import Window, judge
-from churn.core.verdict import HistoryEntry, Verdict, WindowFacts, remember, run_of, to_tell
+from churn.core.monitoring.alert_text import alert_body, alert_title
+from churn.core.monitoring.gauges import gauges, metrics
+from churn.core.monitoring.judge import Window, judge
+from churn.core.monitoring.table import Column, Sample, column
+from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, remember, run_of, to_tell
 
 FACTS = WindowFacts(rows=1000, start=START, end=START + timedelta(days=6))
 NOW = START + timedelta(days=6)

@@ -8,8 +8,8 @@ from scipy.special import expit
 from benchmarks.monitoring import cases
 from benchmarks.monitoring.__main__ import true_auc
 from benchmarks.monitoring.worlds import build, stream
-from churn.core.estimated import apply, estimate, recalibration
-from churn.core.measured import auc_fell, measure, relation_changed
+from churn.core.monitoring.estimated import apply, estimate, recalibration
+from churn.core.monitoring.measured import auc_fell, measure, relation_changed
 
 
 def draw(rng: np.random.Generator, rows: int, slope: float = 1.0, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

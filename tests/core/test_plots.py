@@ -3,8 +3,8 @@ import io
 import numpy as np
 import pytest
 
-from churn.core import plots
-from churn.core.profit import Costs
+from churn.core.evaluation import plots
+from churn.core.evaluation.profit import Costs
 
 
 @pytest.fixture(scope="module")

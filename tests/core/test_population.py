@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.metrics import log_loss, roc_auc_score
 
-from churn.core import population_tables as t
 from churn.core.declaration import Declaration
-from churn.core.population import CHUNK, Change, Customers, SampleParameters, bayes_auc, bayes_log_loss, chunks, draw
-from churn.core.population_ids import customer_ids
+from churn.core.population import tables as t
+from churn.core.population.customers import CHUNK, Change, Customers, SampleParameters, bayes_auc, bayes_log_loss, chunks, draw
+from churn.core.population.ids import customer_ids
 from tests.projects import ROOT
 
 MANY = SampleParameters(rows=300_000, seed=11)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
-from churn.core.profit import Costs, customer_profits, empc, gain_curve, profit, profit_curve, profit_threshold
+from churn.core.evaluation.profit import Costs, customer_profits, empc, gain_curve, profit, profit_curve, profit_threshold
 
 COSTS = Costs()
 

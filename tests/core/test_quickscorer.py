@@ -6,13 +6,13 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.core import quickscorer
-from churn.core.baseline import fit_baseline
-from churn.core.encoding import encode, learn_categories
-from churn.core.ensemble import merge
-from churn.core.linear_trees import linear_booster
-from churn.core.model import feature_types
-from churn.core.quickscorer import QuickScorer, TooLargeError, bound
+from churn.core.modelling import quickscorer
+from churn.core.modelling.baseline import fit_baseline
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.ensemble import merge
+from churn.core.modelling.linear_trees import linear_booster
+from churn.core.modelling.model import feature_types
+from churn.core.modelling.quickscorer import QuickScorer, TooLargeError, bound
 from tests.core.test_model import FEATURES, boost, customers
 
 ROWS, CHURNED = customers()

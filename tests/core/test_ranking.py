@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from churn.core.ranking import average_precision, average_precision_influence, delong
+from churn.core.evaluation.ranking import average_precision, average_precision_influence, delong
 
 
 @st.composite

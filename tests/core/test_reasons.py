@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
+from churn.core.decisions.reasons import current_texts, effect_in_words, in_words, strongest, value_in_words
 from churn.core.declaration import Declaration, Feature
-from churn.core.reasons import current_texts, effect_in_words, in_words, strongest, value_in_words
 
 CONTRACT = Feature(name="Contract", type="category", values=("Month-to-month", "One year"), label="Contract")
 TENURE = Feature(name="tenure", type="integer", unit="month", label="Months as a customer")

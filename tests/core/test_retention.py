@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 import xgboost
 
+from churn.core.decisions.reasons import in_words
+from churn.core.decisions.retention import REASONS, misfits, reason_columns, score_columns
 from churn.core.declaration import Feature
-from churn.core.encoding import encode
-from churn.core.model import ChurnModel, build_model, feature_types
-from churn.core.profit import Costs, expected_value, profit, profit_threshold
-from churn.core.reasons import in_words
-from churn.core.retention import REASONS, misfits, reason_columns, score_columns
+from churn.core.evaluation.profit import Costs, expected_value, profit, profit_threshold
+from churn.core.modelling.encoding import encode
+from churn.core.modelling.model import ChurnModel, build_model, feature_types
 
 FEATURES = (
     Feature(name="contract", type="category", values=("monthly", "yearly"), label="Contract"),

@@ -4,16 +4,16 @@ import pytest
 import xgboost
 from pydantic import ValidationError
 
-from churn.core.baseline import fit_baseline, fit_baseline_encoded
-from churn.core.boosting import FIXED, Examples
 from churn.core.declaration import Feature
-from churn.core.encoding import encode, learn_categories
-from churn.core.ensemble import log_loss
 from churn.core.errors import ChurnError
-from churn.core.linear_trees import linear_booster
-from churn.core.model import feature_types
-from churn.core.search import LIBRARY_DEFAULTS, STARTERS
-from churn.core.training import TrainedModel, TrainingParameters, train
+from churn.core.modelling.baseline import fit_baseline, fit_baseline_encoded
+from churn.core.modelling.boosting import FIXED, Examples
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.ensemble import log_loss
+from churn.core.modelling.linear_trees import linear_booster
+from churn.core.modelling.model import feature_types
+from churn.core.modelling.search import LIBRARY_DEFAULTS, STARTERS
+from churn.core.modelling.training import TrainedModel, TrainingParameters, train
 
 FEATURES = (
     Feature(name="plan", type="category", values=("basic", "plus", "pro", "never sold"), label="Plan"),

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from churn.core.declaration import Feature
-from churn.core.segments import SegmentParameters, segments
+from churn.core.evaluation.segments import SegmentParameters, segments
 
 FEATURES = (
     Feature(name="plan", type="category", label="Plan"),

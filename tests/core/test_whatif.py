@@ -3,9 +3,9 @@ import math
 import ibis
 import pytest
 
+from churn.core.decisions.whatif import ChangeError, derive, with_changes
 from churn.core.declaration import Declaration
-from churn.core.expressions import with_derived
-from churn.core.whatif import ChangeError, derive, with_changes
+from churn.core.raw_table.expressions import with_derived
 
 DECLARATION = Declaration.parse(
     {

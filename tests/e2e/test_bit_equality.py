@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from churn.core.model import ChurnModel
+from churn.core.modelling.model import ChurnModel
 from churn.core.split import HEX_DIGITS, hex_bound
 from tests.projects import QUICK, copy_project, run_command
 from tests.serving.servers import Server, serve

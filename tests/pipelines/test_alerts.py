@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from kedro.io import DatasetError
 
 from churn.hooks import find_mistake
-from churn.io.alerts import URLS_VARIABLE, Alert, AlertDataset, addresses, deliver
+from churn.io.monitoring.alerts import URLS_VARIABLE, Alert, AlertDataset, addresses, deliver
 from tests.serving.servers import free_port
 
 TITLE, BODY = "Churn monitoring: broken data", "- MonthlyCharges is 100 times what it was\nReport: data/reports/monitoring/report.html"

@@ -9,15 +9,15 @@ import xgboost
 from kedro.io import AbstractDataset, DataCatalog
 from kedro.runner import SequentialRunner
 
-from churn.core.baseline import fit_baseline
 from churn.core.declaration import Declaration
-from churn.core.encoding import encode
 from churn.core.errors import ChurnError
-from churn.core.evaluation import EvaluationParameters
-from churn.core.model import build_model, feature_types
-from churn.core.monitor_parameters import MonitoringParameters
-from churn.core.profit import Costs, profit_threshold
-from churn.io.registry import RegisteredModel
+from churn.core.evaluation.evaluate import EvaluationParameters
+from churn.core.evaluation.profit import Costs, profit_threshold
+from churn.core.modelling.baseline import fit_baseline
+from churn.core.modelling.encoding import encode
+from churn.core.modelling.model import build_model, feature_types
+from churn.core.monitoring.parameters import MonitoringParameters
+from churn.io.models.registry import RegisteredModel
 from churn.pipelines.evaluation import create_pipeline
 from churn.pipelines.evaluation.nodes import of_model
 from churn.pipelines.evaluation.pipeline import PLOTS

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from churn.core.errors import ChurnError
-from churn.core.model import encode
-from churn.io import feature_store
-from churn.io.feature_store_reads import OnlineFeatures, read_historical
+from churn.core.modelling.model import encode
+from churn.io.features import feature_store
+from churn.io.features.reads import OnlineFeatures, read_historical
 from tests.feature_tables import COLUMNS, FIRST, LAST, customers, declaration, feast_file, feature_project, write_features
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from churn.io import feature_store
-from churn.io.feature_store_reads import OnlineFeatures
+from churn.io.features import feature_store
+from churn.io.features.reads import OnlineFeatures
 from tests.feature_tables import COLUMNS, FIRST, LAST, customers, declaration, feast_file, feature_project, write_features
 from tests.projects import ROOT
 
@@ -35,7 +35,8 @@ import feast  # once, before the forks, with what it imports later
 import feast.infra.compute_engines.local.compute, feast.infra.offline_stores.duckdb, ibis.backends.duckdb
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.infra.registry.file import FileRegistryStore
-from churn.io import feature_store, feature_store_files
+from churn.io.features import feature_store
+from churn.io.features import registry_files as feature_store_files
 from tests.feature_tables import FIRST, LAST, declaration, feast_file
 
 def die(*_, **__):

@@ -13,7 +13,7 @@ from kedro.runner import SequentialRunner
 
 from churn.core.errors import ChurnError
 from churn.core.read_back import FeatureStoreParameters, ReadBackError, check, read_times
-from churn.io.feature_store_reads import OnlineFeatures
+from churn.io.features.reads import OnlineFeatures
 from churn.pipelines.feature_store import create_pipeline
 from churn.pipelines.feature_store.nodes import sample
 from churn.settings import CONFIG_LOADER_ARGS
@@ -49,7 +49,7 @@ def test_the_pipeline_fills_and_checks_the_store(project: Path) -> None:
 
 
 def test_the_bounds_come_from_the_data(project: Path) -> None:
-    from churn.io import feature_store
+    from churn.io.features import feature_store
 
     run(project)
     view = feature_store.registered_view(feature_store.open_store(str(feast_file(project))))
@@ -57,7 +57,7 @@ def test_the_bounds_come_from_the_data(project: Path) -> None:
 
 
 def test_another_value_online_stops_the_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from churn.io import feature_store
+    from churn.io.features import feature_store
 
     rightly = feature_store.materialize
 

@@ -18,16 +18,17 @@ from kedro.runner import SequentialRunner
 from benchmarks.monitoring.worlds import World, build
 from churn import config
 from churn.core.errors import ChurnError
-from churn.core.evaluation import EvaluationParameters
-from churn.core.monitor_parameters import MonitoringParameters, WindowParameters
-from churn.core.monitor_table import SCORE
-from churn.core.population import SampleParameters, draw
-from churn.core.scenarios import another_unit
-from churn.io import reference, registry
-from churn.io.alerts import URLS_VARIABLE
-from churn.io.outcomes import OutcomesDataset
-from churn.io.prediction_log import Entry, PredictionLog
-from churn.io.prediction_window import read_labelled, read_window
+from churn.core.evaluation.evaluate import EvaluationParameters
+from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
+from churn.core.monitoring.table import SCORE
+from churn.core.population.customers import SampleParameters, draw
+from churn.core.population.scenarios import another_unit
+from churn.io.models import registry
+from churn.io.monitoring import reference
+from churn.io.monitoring.alerts import URLS_VARIABLE
+from churn.io.predictions.outcomes import OutcomesDataset
+from churn.io.predictions.prediction_log import Entry, PredictionLog
+from churn.io.predictions.window import read_labelled, read_window
 from churn.pipelines.monitoring import create_pipeline
 from tests.projects import ROOT
 
@@ -116,7 +117,7 @@ def run(url: str, storage: Path) -> dict[str, Any]:
     return found
 
 
-MODEL_REFERENCE = {"model_reference": {"type": "churn.io.reference.ModelReferenceDataset"}}
+MODEL_REFERENCE = {"model_reference": {"type": "churn.io.monitoring.reference.ModelReferenceDataset"}}
 
 
 def test_a_fault_is_found_reported_told_once_and_remembered(

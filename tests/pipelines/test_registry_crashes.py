@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from churn.core.errors import ChurnError
-from churn.io import registry
-from churn.io.promotion_record import PromotionRecord
+from churn.io.models import registry
+from churn.io.models.promotion_record import PromotionRecord
 from tests.projects import BIN, QUICK, activated, run_command
 
 KILLS = int(os.environ.get("CHURN_KILLS", "3"))

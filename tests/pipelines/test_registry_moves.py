@@ -11,10 +11,10 @@ import pytest
 from kedro.io import DatasetError
 
 from churn.core.errors import ChurnError
-from churn.io import promotion, registry
-from churn.io.promotion_record import LeaseLostError, PromotionRecord
-from churn.io.registry import CHAMPION, PREVIOUS
-from churn.io.registry_datasets import RegisteredModelDataset
+from churn.io.models import promotion, registry
+from churn.io.models.promotion_record import LeaseLostError, PromotionRecord
+from churn.io.models.registry import CHAMPION, PREVIOUS
+from churn.io.models.registry_datasets import RegisteredModelDataset
 from tests.promotions import bare_registry, decision, end_lease, gate, in_child, start
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from churn.core.comparison import compare
-from churn.core.evaluation import evaluate
-from churn.core.gate import decide
-from churn.core.gate_rules import Contender, GateParameters
-from churn.core.profit import Costs, profit_threshold
-from churn.io import promotion, registry
-from churn.io.promotion import ChampionChangedError
-from churn.io.promotion_record import PromotionRecord
+from churn.core.evaluation.comparison import compare
+from churn.core.evaluation.evaluate import evaluate
+from churn.core.evaluation.gate import decide
+from churn.core.evaluation.gate_rules import Contender, GateParameters
+from churn.core.evaluation.profit import Costs, profit_threshold
+from churn.io.models import promotion, registry
+from churn.io.models.promotion import ChampionChangedError
+from churn.io.models.promotion_record import PromotionRecord
 from tests.promotions import FORK, bare_registry, decision
 
 PROCESSES = 20

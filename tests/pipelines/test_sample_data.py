@@ -17,8 +17,8 @@ from kedro.runner import SequentialRunner
 
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
-from churn.core.population import CHUNK, SampleParameters
-from churn.io.streams import SampleDataset
+from churn.core.population.customers import CHUNK, SampleParameters
+from churn.io.files.streams import SampleDataset
 from churn.pipelines.sample_data import create_pipeline
 from churn.pipelines.sample_data.nodes import draw_sample
 from tests.projects import ROOT
@@ -225,8 +225,8 @@ def test_the_stream_draws_only_what_is_read() -> None:
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from churn.core.population import SampleParameters
-from churn.io.streams import SampleDataset
+from churn.core.population.customers import SampleParameters
+from churn.io.files.streams import SampleDataset
 from churn.pipelines.sample_data.nodes import draw_sample
 folder = Path(sys.argv[1])
 place = lambda name: str(folder / name)

@@ -16,16 +16,16 @@ import yaml
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from churn.core.decisions.reasons import current_texts, in_words
+from churn.core.decisions.retention import ScoringParameters
 from churn.core.declaration import Declaration
-from churn.core.encoding import encode, learn_categories
 from churn.core.errors import ChurnError
-from churn.core.model import ChurnModel, build_model, feature_types
-from churn.core.profit import Costs, expected_value
-from churn.core.reasons import current_texts, in_words
-from churn.core.retention import ScoringParameters
+from churn.core.evaluation.profit import Costs, expected_value
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.model import ChurnModel, build_model, feature_types
 from churn.hooks import find_mistake
-from churn.io.batches import ParquetBatchesDataset, QueryBatchesDataset
-from churn.io.registry import RegisteredModel
+from churn.io.files.batches import ParquetBatchesDataset, QueryBatchesDataset
+from churn.io.models.registry import RegisteredModel
 from churn.pipelines.scoring import create_pipeline
 from tests.projects import ROOT
 from tests.services.s3 import S3

@@ -13,11 +13,12 @@ import pandas as pd
 import xgboost
 
 from churn import config
-from churn.core.encoding import encode, learn_categories
-from churn.core.model import ChurnModel, build_model, feature_types
-from churn.core.whatif import derive
-from churn.io import feature_store, promotion, registry
-from churn.io.promotion_record import PromotionRecord
+from churn.core.decisions.whatif import derive
+from churn.core.modelling.encoding import encode, learn_categories
+from churn.core.modelling.model import ChurnModel, build_model, feature_types
+from churn.io.features import feature_store
+from churn.io.models import promotion, registry
+from churn.io.models.promotion_record import PromotionRecord
 
 CUSTOMERS = 300
 AS_OF = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)

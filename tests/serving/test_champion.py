@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from churn import config
-from churn.core.model import ChurnModel
-from churn.io.registry import CHAMPION, MODEL_NAME
+from churn.core.modelling.model import ChurnModel
+from churn.io.models.registry import CHAMPION, MODEL_NAME
 from serving import champion_files, fetch_champion, registry_poll
 from serving.champion import ChampionKeeper
 from serving.scorer import Scorer

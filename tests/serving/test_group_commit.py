@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.io.prediction_log import Entry, PredictionLog
+from churn.io.predictions.prediction_log import Entry, PredictionLog
 from serving import group_commit
 from serving.group_commit import GroupCommit
 from serving.settings import LogParameters

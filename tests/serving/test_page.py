@@ -21,8 +21,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pyarrow import parquet
 
 from churn import config
+from churn.core.decisions.reasons import effect_in_words, fact
 from churn.core.declaration import Declaration
-from churn.core.reasons import effect_in_words, fact
 from serving.page import reports, words
 from tests.projects import ROOT, run_command
 from tests.serving import build

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from churn import config
-from churn.core.model import ChurnModel
+from churn.core.modelling.model import ChurnModel
 from serving.schemas import BatchAnswer, Prediction, Problem, WhatIfAnswer
 from tests.serving import build
 from tests.serving.servers import Answer, Server

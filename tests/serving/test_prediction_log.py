@@ -15,8 +15,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn.core.errors import ChurnError
-from churn.io import prediction_log
-from churn.io.prediction_log import MIGRATIONS, Entry, PredictionLog
+from churn.io.predictions import prediction_log
+from churn.io.predictions.prediction_log import MIGRATIONS, Entry, PredictionLog
 from tests.services.postgres import OwnPostgres, Postgres
 from tests.serving import build
 from tests.serving.conftest import edit

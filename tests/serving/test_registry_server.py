@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from churn import config
-from churn.io.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
+from churn.io.models.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
 from serving import registry_poll
 from tests.services.processes import end, free_port, start, wait_until
 from tests.serving import build
@@ -52,7 +52,7 @@ def register(project: Path, uri: str) -> None:
     """Two versions over HTTP, none of them champion."""
     import mlflow
 
-    from churn.io import registry
+    from churn.io.models import registry
 
     declaration = config.load(project).declaration
     rows = build.table(declaration)

@@ -13,12 +13,12 @@ import pytest
 from kedro.io import DatasetError
 
 from churn.core.errors import ChurnError
-from churn.io import places
-from churn.io.artifacts import ArtifactDataset
-from churn.io.delimited import TableError
-from churn.io.fetch import fetch_telco
-from churn.io.streams import CHURN_PROBABILITY, OUTCOME, SampleDataset
-from churn.io.tables import CustomerTableDataset, EngineDataset, FingerprintDataset
+from churn.io.files import places
+from churn.io.files.delimited import TableError
+from churn.io.files.fetch import fetch_telco
+from churn.io.files.streams import CHURN_PROBABILITY, OUTCOME, SampleDataset
+from churn.io.files.tables import CustomerTableDataset, EngineDataset, FingerprintDataset
+from churn.io.tracking.artifacts import ArtifactDataset
 from tests.services.s3 import S3
 
 

@@ -179,10 +179,10 @@ def test_only_what_the_datasets_need_is_asked(environment: dict[str, str], monke
         return [service.name for service in preflight.of_datasets(loaded, entries)]
 
     assert kinds({"type": "json.JSONDataset", "filepath": f"{loaded.settings['storage']}/a.json"}) == ["The object store (S3)"]
-    assert kinds({"type": "churn.io.rows.RowsDataset"}) == []
-    history = {"type": "churn.io.feast_datasets.HistoricalFeaturesDataset", "filepath": feast}
+    assert kinds({"type": "churn.io.files.rows.RowsDataset"}) == []
+    history = {"type": "churn.io.features.feast_datasets.HistoricalFeaturesDataset", "filepath": feast}
     assert kinds(history) == ["PostgreSQL (Feast's registry)"]
-    online = {"type": "churn.io.feast_datasets.OnlineFeaturesDataset", "filepath": feast}
+    online = {"type": "churn.io.features.feast_datasets.OnlineFeaturesDataset", "filepath": feast}
     assert kinds(online, history) == ["PostgreSQL (Feast's registry)", "Redis (Feast's online store)"]
     config._load.cache_clear()
     assert preflight.of_environment(config.load(ROOT, "base")) == []

@@ -26,7 +26,7 @@ def repository(tmp_path: Path) -> Path:
     """Some of what the image holds, and something that it does not hold."""
     for name in (
         "serving/app.py",
-        "src/churn/core/model.py",
+        "src/churn/core/modelling/model.py",
         "src/churn/pipelines/training/nodes.py",
         "docs/api.md",
         "conf/base/globals.yml",
@@ -45,7 +45,7 @@ def repository(tmp_path: Path) -> Path:
     ("changed", "needed"),
     [
         ("serving/app.py", True),
-        ("src/churn/core/model.py", True),
+        ("src/churn/core/modelling/model.py", True),
         ("conf/base/globals.yml", True),
         ("docker/api.Dockerfile", True),
         ("src/churn/pipelines/training/nodes.py", False),

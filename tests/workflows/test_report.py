@@ -8,12 +8,12 @@ import pytest
 
 from churn import config
 from churn.automation.report import decision_markdown, outcome_lines
-from churn.core.comparison import compare
 from churn.core.errors import ChurnError
-from churn.core.evaluation import evaluate
-from churn.core.gate import decide
-from churn.core.gate_rules import Contender, GateParameters
-from churn.core.profit import Costs
+from churn.core.evaluation.comparison import compare
+from churn.core.evaluation.evaluate import evaluate
+from churn.core.evaluation.gate import decide
+from churn.core.evaluation.gate_rules import Contender, GateParameters
+from churn.core.evaluation.profit import Costs
 from tests.projects import copy_project
 
 CUT = 0.2

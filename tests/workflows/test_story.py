@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from churn.io import registry
+from churn.io.models import registry
 from tests.projects import BIN, ROOT, copy_project
 from tests.services.processes import free_port
 from tests.workflows import docker_standin

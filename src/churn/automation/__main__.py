@@ -13,7 +13,7 @@ from churn import config
 from churn.automation import deployment, report, watch
 from churn.config import Config
 from churn.core.errors import ChurnError
-from churn.io import places
+from churn.io.files import places
 
 POINTER = Path("data/raw/churn.csv.dvc")
 """DVC's pointer to the version of the raw table, where the table is versioned."""
@@ -62,7 +62,7 @@ def outcome() -> None:
 @cli.command()
 def ask() -> None:
     """Ask the lead to approve: the comparison and the command, to the addresses of CHURN_ALERT_URLS."""
-    from churn.io import alerts
+    from churn.io.monitoring import alerts
 
     settings = config.load()
     title = f"Approve churn model version {report.read_report(settings, 'decision')['version']}?"
@@ -110,7 +110,7 @@ def verify(url: str, version: str | None) -> None:
 def undo(previous: str, version: str, url: str) -> None:
     """Go back to the previous image and champion after a deployment that failed."""
     from churn.cli import connect
-    from churn.io import promotion, registry
+    from churn.io.models import promotion, registry
 
     settings, record = config.load(), connect(None)
     if version and registry.aliases().get(registry.CHAMPION) == version and registry.PREVIOUS in registry.aliases():

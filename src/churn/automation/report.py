@@ -6,8 +6,8 @@ from typing import Any
 
 from churn.config import Config, dataset_path
 from churn.core.errors import ChurnError
-from churn.core.gate_rules import number
-from churn.io import places
+from churn.core.evaluation.gate_rules import number
+from churn.io.files import places
 
 MEASURES = {
     "roc_auc": "ROC-AUC",

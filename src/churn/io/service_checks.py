@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from churn.io.connections import SECONDS, STARTED, Service, said, without_secret
-from churn.io.places import s3_endpoint
+from churn.io.files.places import s3_endpoint
 
 
 def mlflow_server(uri: str) -> Service:

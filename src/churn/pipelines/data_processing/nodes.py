@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from churn.core.breaches import Breach
 from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Declaration
 from churn.core.errors import ChurnError, DeclarationError
 from churn.core.lazy_types import Table
-from churn.core.processing import ProcessingParameters
+from churn.core.raw_table.breaches import Breach
+from churn.core.raw_table.processing import ProcessingParameters
 
 Rows = list[dict[str, Any]]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -19,9 +19,9 @@ def count_breaches(raw: Table, declaration: Declaration) -> tuple[list[Breach], 
     Returns:
         The breaches that the names and the derived expressions alone show, and one-row tables of counts.
     """
-    from churn.core.breaches import column_breaches
-    from churn.core.checks import class_counts, derived_counts, rule_counts
-    from churn.core.rules import Rule
+    from churn.core.raw_table.breaches import column_breaches
+    from churn.core.raw_table.checks import class_counts, derived_counts, rule_counts
+    from churn.core.raw_table.rules import Rule
 
     breaches = column_breaches(raw.columns, declaration)
     tables = {"rows and classes": class_counts(raw, declaration), "the rules of the declaration": rule_counts(raw, declaration)}
@@ -37,8 +37,8 @@ def measure_leaks(
     raw: Table, breaches: list[Breach], counts: Mapping[str, Rows], declaration: Declaration, parameters: ProcessingParameters
 ) -> dict[str, Table]:
     """The ROC-AUC of each feature alone, and the rows on each side of the split, where the table allows to tell."""
-    from churn.core.checks import side_counts
-    from churn.core.leaks import FEWEST, leak_sample, single_feature_auc
+    from churn.core.raw_table.checks import side_counts
+    from churn.core.raw_table.leaks import FEWEST, leak_sample, single_feature_auc
 
     if parameters.split.test_from is not None and declaration.observed_at is None:
         raise ChurnError(
@@ -56,8 +56,8 @@ def measure_leaks(
 
 def find_examples(raw: Table, counts: Mapping[str, Rows], declaration: Declaration) -> dict[str, Table]:
     """Up to three rows for each rule that is broken."""
-    from churn.core.breaches import broken
-    from churn.core.checks import examples
+    from churn.core.raw_table.breaches import broken
+    from churn.core.raw_table.checks import examples
 
     return examples(raw, declaration, set(broken(_merged(counts), declaration)))
 
@@ -79,8 +79,8 @@ def check_table(
     Raises:
         BreachError: with every breach in one message.
     """
-    from churn.core.breaches import leak_breaches, refuse, row_breaches, split_breaches
-    from churn.core.rules import Rule, count_name
+    from churn.core.raw_table.breaches import leak_breaches, refuse, row_breaches, split_breaches
+    from churn.core.raw_table.rules import Rule, count_name
 
     found = _merged(counts)
     aucs = {row["feature"]: row["auc"] for row in measured.get("the single-feature AUC", [])}
@@ -93,7 +93,7 @@ def check_table(
 
 def type_customers(raw: Table, _checked: Mapping[str, Any], declaration: Declaration, parameters: ProcessingParameters) -> Table:
     """Key, time, label, side and features of the checked table, typed and cleaned; its rows in the file's order."""
-    from churn.core.expressions import customers
+    from churn.core.raw_table.expressions import customers
 
     return customers(raw, declaration, parameters)
 

@@ -3,20 +3,20 @@
 import logging
 from typing import Any
 
-from churn.core import plots
-from churn.core.baseline import Baseline
-from churn.core.comparison import compare
 from churn.core.declaration import CHURNED, CUSTOMER_ID, Declaration
-from churn.core.evaluation import EvaluationParameters, evaluate
-from churn.core.gate import decide
-from churn.core.gate_rules import Contender
+from churn.core.evaluation import plots
+from churn.core.evaluation.comparison import compare
+from churn.core.evaluation.evaluate import EvaluationParameters, evaluate
+from churn.core.evaluation.gate import decide
+from churn.core.evaluation.gate_rules import Contender
+from churn.core.evaluation.profit import Costs
+from churn.core.evaluation.segments import segments
 from churn.core.lazy_types import DataFrame, Figure
-from churn.core.monitor_parameters import MonitoringParameters
-from churn.core.monitor_table import SCORE
-from churn.core.profit import Costs
-from churn.core.segments import segments
-from churn.io.reference import ReferenceTable, reference_table
-from churn.io.registry import RegisteredModel
+from churn.core.modelling.baseline import Baseline
+from churn.core.monitoring.parameters import MonitoringParameters
+from churn.core.monitoring.table import SCORE
+from churn.io.models.registry import RegisteredModel
+from churn.io.monitoring.reference import ReferenceTable, reference_table
 from churn.pipelines.evaluation.report import render
 
 MODELS = ("challenger", "champion", "baseline")
@@ -70,7 +70,7 @@ def decide_promotion(
     parameters: EvaluationParameters,
 ) -> dict[str, Any]:
     """Apply the promotion rules; nothing is moved yet."""
-    from churn.core.comparison import Comparison
+    from churn.core.evaluation.comparison import Comparison
 
     entries = {"challenger": challenger, "champion": champion}
     contenders = {

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from churn.core.profit import Costs, profit_threshold
+from churn.core.evaluation.profit import Costs, profit_threshold
 from churn.pipelines.evaluation.page import PAGE, STYLE
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def read_back(sampled: Sequence[Mapping[str, Any]], online: Any) -> dict[str, An
 
     Args:
         sampled: one row per customer: customer_id, event_timestamp and the features as the table holds them.
-        online: `churn.io.feature_store_reads.OnlineFeatures`.
+        online: `churn.io.features.reads.OnlineFeatures`.
 
     Raises:
         ReadBackError: at the first value that differs.

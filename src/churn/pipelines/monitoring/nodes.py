@@ -4,17 +4,17 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from churn.core.alert_text import alert_body, alert_title
 from churn.core.declaration import CHURNED, Declaration
-from churn.core.evaluation import EvaluationParameters
-from churn.core.gauges import gauges, metrics
+from churn.core.evaluation.evaluate import EvaluationParameters
 from churn.core.lazy_types import DataFrame
-from churn.core.monitor_parameters import MonitoringParameters, WindowParameters
-from churn.core.monitor_table import Reference, Sample, columns
-from churn.core.monitoring import Window, judge
-from churn.core.verdict import HistoryEntry, Verdict, WindowFacts, not_judged, remember, to_tell
-from churn.io.alerts import Alert
-from churn.io.prediction_window import feature_columns
+from churn.core.monitoring.alert_text import alert_body, alert_title
+from churn.core.monitoring.gauges import gauges, metrics
+from churn.core.monitoring.judge import Window, judge
+from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
+from churn.core.monitoring.table import Reference, Sample, columns
+from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, not_judged, remember, to_tell
+from churn.io.monitoring.alerts import Alert
+from churn.io.predictions.window import feature_columns
 
 _DAY = 86_400
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from string import Template
 
-from churn.core.verdict import ADVICE, Verdict
+from churn.core.monitoring.verdict import ADVICE, Verdict
 
 _STYLE = """
 :root { --ink: #1e293b; --soft: #64748b; --line: #e2e8f0; --ok: #166534; --watch: #92400e; --alert: #b91c1c; --none: #64748b; }

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from churn.core.drift import ColumnDrift, compare
 from churn.core.lazy_types import DataFrame
-from churn.core.monitor_parameters import MonitoringParameters
-from churn.core.monitor_table import SCORE, Reference, Sample
-from churn.core.monitoring import Window
-from churn.io.evidently_workspace import EvidentlyRuns
+from churn.core.monitoring.drift import ColumnDrift, compare
+from churn.core.monitoring.judge import Window
+from churn.core.monitoring.parameters import MonitoringParameters
+from churn.core.monitoring.table import SCORE, Reference, Sample
+from churn.io.monitoring.evidently_workspace import EvidentlyRuns
 from churn.pipelines.monitoring.nodes import read
 from churn.pipelines.monitoring.page import page
 

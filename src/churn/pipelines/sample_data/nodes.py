@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from churn.core.lazy_types import RecordBatchReader
-from churn.core.population import Customers, SampleParameters, chunks
-from churn.core.population_tables import ADD_ONS, VALUES
-from churn.io.streams import CHURN_PROBABILITY, KNOBS, OUTCOME
+from churn.core.population.customers import Customers, SampleParameters, chunks
+from churn.core.population.tables import ADD_ONS, VALUES
+from churn.io.files.streams import CHURN_PROBABILITY, KNOBS, OUTCOME
 
 if TYPE_CHECKING:
     import pyarrow as pa

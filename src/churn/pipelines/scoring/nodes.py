@@ -4,13 +4,22 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from churn.core.decisions.reasons import current_texts
+from churn.core.decisions.retention import (
+    CHURN_PROBABILITY,
+    EXPECTED_VALUE,
+    RANK,
+    REASONS,
+    ScoringParameters,
+    misfits,
+    reason_columns,
+    score_columns,
+)
 from churn.core.declaration import CUSTOMER_ID, EVENT_TIMESTAMP, ColumnType, Declaration
 from churn.core.errors import ChurnError
+from churn.core.evaluation.profit import Costs
 from churn.core.lazy_types import RecordBatchReader, Table
-from churn.core.profit import Costs
-from churn.core.reasons import current_texts
-from churn.core.retention import CHURN_PROBABILITY, EXPECTED_VALUE, RANK, REASONS, ScoringParameters, misfits, reason_columns, score_columns
-from churn.io.registry import RegisteredModel
+from churn.io.models.registry import RegisteredModel
 
 FEATURES_AS_OF, MODEL_VERSION, SCORED_AT = "features_as_of", "model_version", "scored_at"
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from churn.core.baseline import Baseline, fit_baseline
 from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Declaration
 from churn.core.errors import ChurnError
+from churn.core.evaluation.metrics import metrics
+from churn.core.evaluation.profit import Costs, profit_threshold
 from churn.core.lazy_types import DataFrame
-from churn.core.metrics import metrics
-from churn.core.profit import Costs, profit_threshold
-from churn.core.training import TrainedModel, TrainingParameters, train
-from churn.io.feature_store import SERVICE
-from churn.io.registry import Candidate
+from churn.core.modelling.baseline import Baseline, fit_baseline
+from churn.core.modelling.training import TrainedModel, TrainingParameters, train
+from churn.io.features.feature_store import SERVICE
+from churn.io.models.registry import Candidate
 
 EXPLAINED = 1000
 """Training rows that the feature importance is averaged over."""

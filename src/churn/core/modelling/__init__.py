@@ -1,0 +1,1 @@
+"""The model: encoding, search, fit, the trees and how they score; the baseline beside it."""

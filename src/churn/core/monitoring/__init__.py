@@ -1,0 +1,1 @@
+"""What a window of predictions shows: contract, drift, estimated and measured performance, and the verdict."""

@@ -1,0 +1,154 @@
+"""The judgement of a window of predictions: contract, drift, estimated and measured performance, in this order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churn.core.declaration import Column as Declared
+from churn.core.evaluation.segments import Segment, SegmentParameters, segments
+from churn.core.monitoring.contract import check_contract
+from churn.core.monitoring.drift import ColumnDrift, compare_twice
+from churn.core.monitoring.estimated import Estimate, estimate
+from churn.core.monitoring.findings import Finding
+from churn.core.monitoring.measured import Measured, measure
+from churn.core.monitoring.operation import check_freshness, check_volume
+from churn.core.monitoring.parameters import MonitoringParameters
+from churn.core.monitoring.readings import drift_findings, estimated_findings, measured_findings
+from churn.core.monitoring.table import Reference, Sample
+from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, not_judged, recommend, run_of, status_of, summarise
+
+
+@dataclass(frozen=True)
+class Window:
+    """Predictions of one model version: the newest of each customer.
+
+    `pooled` are these and those of the windows before it (None: there are none); `ages` the features' ages in days (n,);
+    `labelled` the newest predictions that have an outcome, out of `labelled_of` that could have one.
+    """
+
+    facts: WindowFacts
+    sample: Sample
+    ages: NDArray[np.float64]
+    pooled: Sample | None = None
+    labelled: Sample | None = None
+    labelled_of: int = 0
+
+
+def judge(
+    reference: Reference,
+    window: Window,
+    history: Sequence[HistoryEntry],
+    declared: Mapping[str, Declared],
+    parameters: MonitoringParameters,
+    now: datetime,
+    segment_parameters: SegmentParameters = SegmentParameters(),  # noqa: B008 - frozen
+) -> Verdict:
+    """The verdict on a window.
+
+    Half of the family-wise error goes to drift, half to measured performance, so that a window without any change
+    alerts with at most that probability; the contract's limits are far outside of what chance does.
+    """
+    facts = window.facts
+    if len(window.sample) < parameters.window.min_rows or facts.start is None or facts.end is None:
+        reason = f"{len(window.sample)} customers in the window, {parameters.window.min_rows} needed"
+        return not_judged(reason, now, facts, reference.version)
+    contract = [*check_contract(reference, window.sample, declared, parameters.contract), *_operation(window, history, parameters, now)]
+    sound = not any(finding.severity == "alert" for finding in contract)
+    drift, estimated, measured = _measurements(reference, window, parameters)
+    later = [
+        *drift_findings(drift, reference, facts.start, history, parameters),
+        *estimated_findings(estimated, parameters),
+        *measured_findings(measured, drift, parameters),
+    ]
+    found = [*contract, *(later if sound else [_of_broken_data(finding) for finding in later])]
+    found = [_dated(finding, facts.start, reference.version, history) for finding in found]
+    action, status = recommend(found, parameters.drift.retrain_after), status_of(found)
+    return Verdict(
+        status=status,
+        action=action,
+        summary=summarise(status, action, found, _notes(window, measured, estimated, parameters)),
+        checked_at=now,
+        window=facts,
+        model_version=reference.version,
+        reference_sha256=reference.sha256,
+        findings=tuple(found),
+        shown=tuple(sorted(_shown(found, drift))),
+        drift=drift,
+        estimated=estimated,
+        measured=measured,
+        outcomes=len(window.labelled) if window.labelled is not None else 0,
+        segments=tuple(_segments(reference, window, segment_parameters)) if measured is not None else (),
+    )
+
+
+def _operation(window: Window, history: Sequence[HistoryEntry], parameters: MonitoringParameters, now: datetime) -> list[Finding]:
+    start, end = window.facts.start, window.facts.end
+    assert start is not None  # noqa: S101 - judge() has looked
+    assert end is not None  # noqa: S101
+    found = check_freshness(window.ages, end, now, parameters.contract)
+    if parameters.window.by == "time":  # a window by count always holds as many
+        days = parameters.window.days
+        earlier = [entry.rows / days for entry in history if entry.end <= start]
+        found += check_volume(window.facts.rows / days, earlier, parameters.contract)
+    return found
+
+
+def _measurements(
+    reference: Reference, window: Window, parameters: MonitoringParameters
+) -> tuple[tuple[ColumnDrift, ...], Estimate, Measured | None]:
+    half = parameters.family_wise_error / 2
+    theirs, ours = reference.compared(), window.sample.compared()
+    pooled = None if window.pooled is None else window.pooled.compared()
+    both = [name for name in theirs if name in ours and (pooled is None or name in pooled)]
+    before, now = ({name: side[name] for name in both} for side in (theirs, ours))
+    drift = compare_twice(before, now, None if pooled is None else {name: pooled[name] for name in both}, half, parameters.drift)
+    test = reference.test
+    assert test.churned is not None  # noqa: S101 - a reference has outcomes
+    estimated = estimate(test.scores, test.churned, window.sample.scores)
+    labelled, needed = window.labelled, parameters.performance
+    if labelled is None or labelled.churned is None or len(labelled) < needed.min_outcomes:
+        return drift, estimated, None
+    if min(labelled.churned.sum(), (~labelled.churned).sum()) < needed.min_churners:
+        return drift, estimated, None
+    return drift, estimated, measure((test.scores, test.churned), (labelled.scores, labelled.churned), window.labelled_of)
+
+
+def _of_broken_data(finding: Finding) -> Finding:
+    """What follows from broken data is not a second trouble."""
+    return finding.model_copy(update={"severity": "watch", "reading": "broken data"})
+
+
+def _dated(finding: Finding, start: datetime, version: str, history: Sequence[HistoryEntry]) -> Finding:
+    windows, since = run_of(finding.key, start, version, history)
+    return finding.model_copy(update={"windows": windows, "since": since.isoformat()})
+
+
+def _shown(found: Sequence[Finding], drift: Sequence[ColumnDrift]) -> set[str]:
+    """The keys that persistence counts: drift only where the window shows it by itself."""
+    absent = {column.column for column in drift if not column.present}
+    return {finding.key for finding in found if finding.check != "drift" or finding.column not in absent}
+
+
+def _segments(reference: Reference, window: Window, parameters: SegmentParameters) -> list[Segment]:
+    labelled = window.labelled
+    assert labelled is not None  # noqa: S101 - there is nothing measured without it
+    assert labelled.churned is not None  # noqa: S101
+    named = {
+        name: [None if place < 0 else column.labels[place] for place in column.values.astype(int).tolist()]
+        for name, column in labelled.columns.items()
+        if not column.is_number
+    }
+    features = [feature for feature in reference.features if feature.name in named]
+    return segments(named, features, labelled.churned, labelled.scores, parameters)
+
+
+def _notes(window: Window, measured: Measured | None, estimated: Estimate, parameters: MonitoringParameters) -> list[str]:
+    notes = [f"Estimated ROC-AUC {estimated.roc_auc:.3f} (blind to changed behaviour)."]
+    if measured is None:
+        had = 0 if window.labelled is None else len(window.labelled)
+        return [*notes, f"Not measured: {had:,} outcomes, {parameters.performance.min_outcomes:,} needed."]
+    text = f"Measured ROC-AUC {measured.roc_auc:.3f} [{measured.roc_auc_low:.3f}, {measured.roc_auc_high:.3f}]"
+    return [*notes, f"{text} on {measured.outcomes:,} outcomes, {measured.coverage:.0%} of {measured.predictions:,} predictions."]

@@ -1,0 +1,1 @@
+"""The sample population, whose churn probabilities are known, and the changes that it can go through."""

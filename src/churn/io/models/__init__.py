@@ -1,0 +1,1 @@
+"""The model registry (MLflow): versions, aliases, and how the champion moves."""

@@ -1,0 +1,1 @@
+"""What monitoring keeps and tells: references, history, Evidently's workspace, alerts."""

@@ -1,0 +1,1 @@
+"""The prediction log (SQL), windows of it, and outcomes."""

@@ -1,0 +1,1 @@
+"""Results that are a file and part of an MLflow run."""
