@@ -18,7 +18,7 @@ COPY serving/ serving/
 RUN rm -rf src/churn/pipelines && install -d -o churn -g churn data/serving
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app/src PYTHONUNBUFFERED=1 HOME=/tmp
 # A read-only container cannot keep bytecode, and every start would compile anew: what serving imports is compiled here.
-RUN python -c "import duckdb, mlflow, psycopg, serving.factory, serving.features_redis, serving.fetch_champion, uvicorn.protocols.http.httptools_impl, uvloop; \
+RUN python -c "import duckdb, mlflow, psycopg, serving.factory, serving.features.redis_reader, serving.champion.fetch_champion, uvicorn.protocols.http.httptools_impl, uvloop; \
 from mlflow import artifacts, tracking; from mlflow.store.artifact import mlflow_artifacts_repo; from sqlalchemy.dialects.postgresql import psycopg"
 USER 10001
 EXPOSE 8000

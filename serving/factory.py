@@ -7,12 +7,13 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Mount
 
 from churn import config
-from serving import docs_page, health, page_proxy, problems, routes
-from serving.direct_route import DirectRoute
 from serving.lifespan import lifespan
-from serving.middleware import RequestContext
-from serving.openapi import install_examples
+from serving.page import page_proxy
 from serving.settings import Settings, read_settings
+from serving.web import docs_page, health, problems, routes
+from serving.web.direct_route import DirectRoute
+from serving.web.middleware import RequestContext
+from serving.web.openapi import install_examples
 
 _DESCRIPTION = "How likely each customer is to leave, why, and what would change it. Errors are RFC 9457 problem documents."
 

@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from churn.io.predictions.prediction_log import PredictionLog
-from serving.breaker import Breaker, DownError
-from serving.champion import ChampionKeeper
-from serving.features import FeatureReader, MissingFeaturesError, open_reader
+from serving.champion.keeper import ChampionKeeper
+from serving.features.breaker import Breaker, DownError
+from serving.features.reader import FeatureReader, MissingFeaturesError, open_reader
 from serving.group_commit import GroupCommit, LogDownError
 from serving.service import PredictionService
 from serving.settings import Settings

@@ -12,14 +12,15 @@ from churn.core.declaration import Feature
 from churn.core.errors import ChurnError
 from churn.io.models.registry import MODEL_NAME
 from churn.io.predictions.prediction_log import Entry, Kind
-from serving import metrics, problems
-from serving.breaker import Breaker, DownError
-from serving.champion import Champion, ChampionKeeper
+from serving import metrics
+from serving.champion.keeper import Champion, ChampionKeeper
 from serving.clock import now, prediction_id
-from serving.features import FeatureReader, MissingFeaturesError, Row
+from serving.features.breaker import Breaker, DownError
+from serving.features.reader import FeatureReader, MissingFeaturesError, Row
 from serving.group_commit import GroupCommit, LogDownError
-from serving.problems import ProblemError
 from serving.settings import Settings
+from serving.web import problems
+from serving.web.problems import ProblemError
 
 _IN_PLACE = 8
 """Up to so many rows are scored on the event loop: handing them to a thread costs more."""

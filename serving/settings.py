@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from churn.config import Config
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
-from serving.auth import Keys
+from serving.web.auth import Keys
 
 KEYS_VARIABLE = "CHURN_API_KEYS"
 

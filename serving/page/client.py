@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
-from serving.auth import HEADER
-from serving.schemas import MAX_REASONS
+from serving.web.auth import HEADER
+from serving.web.schemas import MAX_REASONS
 
 _SECONDS = 15.0
 _LATER = "Please try again in a minute."

@@ -19,9 +19,9 @@ import pytest
 from churn import config
 from churn.core.modelling.model import ChurnModel
 from churn.io.models.registry import CHAMPION, MODEL_NAME
-from serving import champion_files, fetch_champion, registry_poll
-from serving.champion import ChampionKeeper
-from serving.scorer import Scorer
+from serving.champion import champion_files, fetch_champion, registry_poll
+from serving.champion.keeper import ChampionKeeper
+from serving.champion.scorer import Scorer
 from serving.settings import read_settings
 from tests.serving.conftest import edit
 from tests.serving.servers import Server, serve

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
-from serving import problems
-from serving.auth import Keys
-from serving.direct_route import DirectRoute
-from serving.middleware import RequestContext
-from serving.problems import ProblemError
-from serving.schemas import Prediction, PredictRequest
+from serving.web import problems
+from serving.web.auth import Keys
+from serving.web.direct_route import DirectRoute
+from serving.web.middleware import RequestContext
+from serving.web.problems import ProblemError
+from serving.web.schemas import Prediction, PredictRequest
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}

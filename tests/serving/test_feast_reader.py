@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from serving.features import FeastReader, open_reader
+from serving.features.reader import FeastReader, open_reader
 from tests.serving import build
 from tests.serving.servers import Server, serve
 

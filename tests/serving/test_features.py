@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from churn import config
 from churn.core.errors import ChurnError
-from serving.feast_encoding import decode_timestamp, decode_value, entity_key, entity_key_prefix, entity_value
-from serving.features import FeastReader, FeatureReader, MissingFeaturesError, open_reader
-from serving.features_redis import RedisReader, address
-from serving.features_sqlite import SqliteReader
-from serving.redis_client import Address, RedisClient, RedisReplyError, pack
+from serving.features.feast_encoding import decode_timestamp, decode_value, entity_key, entity_key_prefix, entity_value
+from serving.features.reader import FeastReader, FeatureReader, MissingFeaturesError, open_reader
+from serving.features.redis_client import Address, RedisClient, RedisReplyError, pack
+from serving.features.redis_reader import RedisReader, address
+from serving.features.sqlite_reader import SqliteReader
 from tests.serving import build
 from tests.serving.conftest import build as run_build
 from tests.serving.conftest import copy_built, edit

@@ -10,9 +10,9 @@ import pytest
 
 from churn import config
 from churn.core.errors import ChurnError
-from serving.auth import Keys
-from serving.breaker import Breaker, DownError
+from serving.features.breaker import Breaker, DownError
 from serving.settings import read_settings
+from serving.web.auth import Keys
 from tests.serving import build
 from tests.serving.conftest import edit
 from tests.serving.servers import serve

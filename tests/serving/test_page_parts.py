@@ -9,7 +9,7 @@ from churn import config
 from churn.core.declaration import Declaration
 from serving.factory import create_app
 from serving.page import controls, words
-from serving.page_process import PageProcess
+from serving.page.page_process import PageProcess
 from tests.serving.conftest import edit
 
 

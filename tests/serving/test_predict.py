@@ -8,7 +8,7 @@ import pytest
 
 from churn import config
 from churn.core.modelling.model import ChurnModel
-from serving.schemas import BatchAnswer, Prediction, Problem, WhatIfAnswer
+from serving.web.schemas import BatchAnswer, Prediction, Problem, WhatIfAnswer
 from tests.serving import build
 from tests.serving.servers import Answer, Server
 

@@ -12,7 +12,7 @@ import pytest
 
 from churn import config
 from churn.io.models.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
-from serving import registry_poll
+from serving.champion import registry_poll
 from tests.services.processes import end, free_port, start, wait_until
 from tests.serving import build
 from tests.serving.conftest import copy_built, edit

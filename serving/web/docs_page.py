@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from serving.problems import ProblemError
+from serving.web.problems import ProblemError
 
 DOCS = "/docs"
 _ASSETS = f"{DOCS}/assets"

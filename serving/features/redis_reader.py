@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from churn.core.declaration import CUSTOMER_ID
-from serving.feast_encoding import decode_timestamp, decode_value, entity_key, entity_key_prefix, entity_value
-from serving.features import MissingFeaturesError, Row
-from serving.redis_client import Address, RedisClient, argument, pack
+from serving.features.feast_encoding import decode_timestamp, decode_value, entity_key, entity_key_prefix, entity_value
+from serving.features.reader import MissingFeaturesError, Row
+from serving.features.redis_client import Address, RedisClient, argument, pack
 
 _VIEW = "customer_features"
 _CONNECTION_OPTIONS = frozenset({"db", "username", "password", "ssl"})

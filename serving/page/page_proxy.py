@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from serving import problems
 from serving.page import PATH
-from serving.page_process import PageDownError, PageProcess
-from serving.problems import ProblemError
+from serving.page.page_process import PageDownError, PageProcess
 from serving.settings import Settings
+from serving.web import problems
+from serving.web.problems import ProblemError
 
 if TYPE_CHECKING:
     import httpx

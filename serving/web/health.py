@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import metrics
-from serving.schemas import Health
+from serving.web.schemas import Health
 
 router = APIRouter(tags=["operation"])
 READY, DEGRADED, UNREADY = "ready", "degraded", "unready"

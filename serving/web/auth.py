@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 from starlette.requests import Request
 
 from churn.core.errors import ChurnError
-from serving.problems import ProblemError
+from serving.web.problems import ProblemError
 
 HEADER = "X-API-Key"
 Scope = Literal["predict", "admin"]

@@ -12,10 +12,11 @@ from typing import Any
 
 from churn.core.errors import ChurnError
 from churn.core.modelling.model import ChurnModel
-from serving import champion_files, fetch_champion, metrics, registry_poll
-from serving.champion_files import Verified
-from serving.fetch_champion import ABSENT, REFUSED, TRACKING_VARIABLE, UNREACHABLE, VERIFIED
-from serving.scorer import Scorer
+from serving import metrics
+from serving.champion import champion_files, fetch_champion, registry_poll
+from serving.champion.champion_files import Verified
+from serving.champion.fetch_champion import ABSENT, REFUSED, TRACKING_VARIABLE, UNREACHABLE, VERIFIED
+from serving.champion.scorer import Scorer
 from serving.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from churn.core.declaration import CUSTOMER_ID
-from serving.feast_encoding import decode_value, entity_key, entity_key_prefix, entity_value
-from serving.features import MissingFeaturesError, Row
+from serving.features.feast_encoding import decode_value, entity_key, entity_key_prefix, entity_value
+from serving.features.reader import MissingFeaturesError, Row
 
 _VIEW = "customer_features"
 _THREADS = 4

@@ -93,11 +93,11 @@ def open_reader(feast_file: str) -> FeatureReader:
     store = read_store_file(feast_file)
     kind = store.online.get("type")
     if store.plain and kind == "sqlite" and set(store.online) <= {"type", "path"}:
-        from serving.features_sqlite import SqliteReader
+        from serving.features.sqlite_reader import SqliteReader
 
         return SqliteReader(store.path.parent / store.online.get("path", "data/online.db"), store.project)
     if store.plain and kind == "redis":
-        from serving.features_redis import RedisReader, address
+        from serving.features.redis_reader import RedisReader, address
 
         if (known := address(store.online)) is not None:
             return RedisReader(known, store.project)

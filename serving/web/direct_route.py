@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import auth, problems
-from serving.problems import ProblemError
+from serving.web import auth, problems
+from serving.web.problems import ProblemError
 
 _JSON = "application/json"
 _JSON_HEADER = (b"content-type", _JSON.encode())

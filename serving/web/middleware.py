@@ -9,7 +9,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import metrics, problems
+from serving import metrics
+from serving.web import problems
 
 _log = logging.getLogger("serving")
 _GIVEN = re.compile(rb"[A-Za-z0-9._:-]{1,100}")

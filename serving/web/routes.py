@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Security
 from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
-from serving import auth, problems
-from serving.direct_route import DirectRoute
-from serving.schemas import (
+from serving.web import auth, problems
+from serving.web.direct_route import DirectRoute
+from serving.web.schemas import (
     PROBLEM,
     BatchAnswer,
     BatchRequest,

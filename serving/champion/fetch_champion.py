@@ -1,4 +1,4 @@
-"""Fetch the champion from the registry and check it, in a process of its own: `python -m serving.fetch_champion FOLDER`.
+"""Fetch the champion from the registry and check it, in a process of its own: `python -m serving.champion.fetch_champion FOLDER`.
 
 MLflow's imports stay out of the server's memory, and a damaged model that crashes XGBoost crashes this process only.
 The last line of standard output is JSON: outcome (verified, absent, refused, unreachable), version, sha256, detail.
@@ -14,9 +14,9 @@ from typing import Any
 from churn.core.errors import ChurnError
 from churn.core.modelling.model import ChurnModel
 from churn.io.models import registry
-from serving import champion_files
-from serving.champion_files import Verified
-from serving.scorer import Scorer
+from serving.champion import champion_files
+from serving.champion.champion_files import Verified
+from serving.champion.scorer import Scorer
 
 VERIFIED, ABSENT, REFUSED, UNREACHABLE = "verified", "absent", "refused", "unreachable"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
