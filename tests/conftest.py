@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.projects import QUICK, ROOT, SAMPLE_ROWS, copy_project, run_command
 from tests.services.fixtures import mlflow_server, postgres, redis, run_folder, s3  # noqa: F401 - fixtures
+
+settings.register_profile("untimed", settings(), deadline=None)  # a busy machine is not a failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,7 +15,7 @@ def test_ece_by_hand():
     assert ece(y, p, bins=2) == pytest.approx((0 + 0.2) / 2)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 200), st.integers(0, 100))
 def test_bins_hold_everybody_once_and_differ_by_at_most_one(n, seed):
     p = probabilities(n, seed)

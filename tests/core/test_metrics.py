@@ -27,7 +27,7 @@ def test_values_are_those_of_scikit_learn():
     assert set(found) == set(metric_names())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(20, 300), st.floats(0.01, 0.99))
 def test_every_value_lies_in_its_interval_and_in_its_range(seed, n, threshold):
     y, p = draw(seed, n)
@@ -43,7 +43,7 @@ def test_every_value_lies_in_its_interval_and_in_its_range(seed, n, threshold):
     assert np.isfinite(list(found.values())).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_the_order_of_the_rows_does_not_matter(seed):
     y, p = draw(seed, 120)

@@ -147,7 +147,7 @@ def test_an_absent_or_foreign_model_is_refused(model, tmp_path):
         ChurnModel.load(tmp_path)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(weights=st.lists(st.floats(0.1, 5), min_size=1, max_size=4))
 def test_merged_boosters_predict_the_weighted_average_of_log_odds(weights):
     rows, churned = customers()

@@ -24,7 +24,7 @@ def customers(n=2000, seed=0):
     return rng.random(n) < p, p
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored(), st.floats(0, 1))
 def test_profit_is_the_formula_of_verbeke(data, t):
     y, p = data
@@ -52,7 +52,7 @@ def test_no_threshold_earns_more_where_probabilities_are_right():
     assert max(earned(t) for t in np.linspace(0, 1, 201)) <= earned(profit_threshold(COSTS)) + 1e-12
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored(), st.floats(0, 1))
 def test_hindsight_is_never_beaten_and_is_reached(data, t):
     y, p = data
@@ -61,7 +61,7 @@ def test_hindsight_is_never_beaten_and_is_reached(data, t):
     assert profit(y, p, threshold, COSTS) == pytest.approx(best)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored())
 def test_the_gain_curve_rises_from_nobody_to_everybody(data):
     y, p = data
@@ -72,7 +72,7 @@ def test_the_gain_curve_rises_from_nobody_to_everybody(data):
     assert (np.diff(curve.reached) >= 0).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored(), st.sampled_from([COSTS, Costs(clv=50, offer=5, contact=4, success_rate=0.2, success_evidence=5)]))
 def test_empc_is_the_integral_of_the_maximum_profit(data, costs):
     y, p = data

@@ -56,7 +56,7 @@ def public(booster: xgboost.Booster, rows: list[tuple]) -> list[float]:
 
 
 @pytest.mark.parametrize("name", BOOSTERS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.lists(VALUES, min_size=1, max_size=8))
 def test_a_row_scores_as_xgboost_scores_it_to_the_last_bit(name: str, rows: list[tuple]):
     assert [SCORERS[name](row) for row in rows] == public(BOOSTERS[name], rows)

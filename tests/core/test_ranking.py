@@ -22,7 +22,7 @@ def population(seed=0, n=1500):
     return rng, z, rng.random(n) < 1 / (1 + np.exp(-z))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored())
 def test_auc_and_average_precision_are_those_of_scikit_learn(data):
     y, s = data
@@ -30,7 +30,7 @@ def test_auc_and_average_precision_are_those_of_scikit_learn(data):
     assert average_precision(y, s) == pytest.approx(average_precision_score(y, s), abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored(), scored())
 def test_delong_covariance_is_the_one_of_its_definition(first, second):
     size = min(len(first[0]), len(second[0]))
@@ -42,7 +42,7 @@ def test_delong_covariance_is_the_one_of_its_definition(first, second):
     np.testing.assert_allclose(delong(y, *scores)[1], expected, atol=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scored())
 def test_only_the_order_of_the_scores_counts(data):
     y, s = data

@@ -50,7 +50,6 @@ def test_no_input_makes_the_api_fail_or_leave_its_description(schema, server: Se
 
         @settings(
             max_examples=CASES // 2,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],
