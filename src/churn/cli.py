@@ -70,12 +70,13 @@ def status(env: str | None, as_json: bool) -> None:
 @cli.command()
 @click.argument("version")
 @click.option("--reason", default="promoted by hand", show_default=True, help="Kept on record and in the version's tags.")
+@click.option("--force", is_flag=True, help="Also if VERSION awaits approval and met another champion than the present one.")
 @click.option("--env", help="The environment in conf/.")
-def promote(version: str, reason: str, env: str | None) -> None:
+def promote(version: str, reason: str, force: bool, env: str | None) -> None:
     """Make VERSION the champion; the old one becomes Previous."""
     from churn.io.models import promotion
 
-    promotion.promote(version, reason, connect(env))
+    promotion.promote(version, reason, connect(env), force=force)
     click.echo(f"Version {version} is the champion. Undo with: churn rollback")
 
 

@@ -94,6 +94,27 @@ def test_a_version_without_its_files_is_not_made_champion(record):
     assert champions() == ("1", None)
 
 
+def test_an_approval_that_comes_too_late_needs_force(record, monkeypatch):
+    monkeypatch.setattr(registry, "load_version", registry.version_entry)  # there are no files here
+    promotion.apply_decision(decision("2", "1", "awaiting-approval"), record)
+    promotion.apply_decision(decision("4", "1", "awaiting-approval"), record)
+    promotion.promote("2", "approved", record)
+    with pytest.raises(ChurnError, match=r"changed from version 1 to 2 since version 4 .*`churn promote 4 --force`"):
+        promotion.promote("4", "approved late", record)
+    assert champions() == ("2", "1")
+    assert len(record.moves()) == 2
+    promotion.promote("4", "I know better", record, force=True)
+    assert champions() == ("4", "2")
+
+
+def test_only_an_approval_is_bound_to_the_champion_that_was_met(record, monkeypatch):
+    monkeypatch.setattr(registry, "load_version", registry.version_entry)
+    promotion.apply_decision(decision("3", "1", "rejected"), record)
+    gate(record, "2")
+    promotion.promote("3", "a person decides", record)
+    assert champions() == ("3", "2")
+
+
 def test_rollback_needs_a_previous_champion(record):
     with pytest.raises(ChurnError, match="no previous champion"):
         promotion.rollback("because", record)

@@ -14,7 +14,17 @@ from typing import Any
 from churn.core.errors import ChurnError
 from churn.io.models import registry
 from churn.io.models.promotion_record import ABANDONED, BEGUN, DONE, LeaseLostError, Move, PromotionRecord
-from churn.io.models.registry import CHAMPION, COMPARED_WITH, GATE, GATE_REASON, MODEL_NAME, PREVIOUS, PROMOTED, TEST_METRICS
+from churn.io.models.registry import (
+    AWAITING_APPROVAL,
+    CHAMPION,
+    COMPARED_WITH,
+    GATE,
+    GATE_REASON,
+    MODEL_NAME,
+    PREVIOUS,
+    PROMOTED,
+    TEST_METRICS,
+)
 
 PROMOTE, ROLLBACK, RESTORE, OUTSIDE = "promote", "rollback", "restore", "outside"
 """What a move is: by gate or hand, back to `Previous`, after a holder that came too late, or noticed after the fact."""
@@ -54,11 +64,18 @@ def apply_decision(promotion: dict[str, Any], record: PromotionRecord) -> None:
     _move(record, PROMOTE, target, promotion["reason"], tags)
 
 
-def promote(number: str, reason: str, record: PromotionRecord) -> None:
+def promote(number: str, reason: str, record: PromotionRecord, *, force: bool = False) -> None:
     """Make a version the champion by hand; the old one becomes `Previous`. Its files are checked first.
+
+    Args:
+        number: The version.
+        reason: Kept on record and in the version's tags.
+        record: Where moves are on record.
+        force: Also if the version waits for approval and was compared with another champion than the present one.
 
     Raises:
         ChurnError: if there is no such version, its files are not those that were registered, or it is the champion already.
+        ChampionChangedError: if what the gate found out about it is about another champion. Nothing is moved.
     """
     tags = registry.load_version(number).tags
     said = f" (the gate: {tags[GATE]}. {tags[GATE_REASON]})" if tags.get(GATE, PROMOTED) != PROMOTED else ""
@@ -66,6 +83,12 @@ def promote(number: str, reason: str, record: PromotionRecord) -> None:
     def target(champion: str | None) -> str:
         if champion == number:
             raise ChurnError(f"Version {number} is the champion already.")
+        compared = tags.get(COMPARED_WITH) or None
+        if tags.get(GATE) == AWAITING_APPROVAL and compared != champion and not force:
+            raise ChampionChangedError(
+                f"The champion changed from version {compared} to {champion} since version {number} passed the gate. Nothing was moved: "
+                f"train again to compare with the new champion, or `churn promote {number} --force` if you know better."
+            )
         return number
 
     _move(record, PROMOTE, target, reason, {GATE: PROMOTED, GATE_REASON: f"{reason}{said}"})

@@ -25,7 +25,7 @@ ALIASES = (CHAMPION, PREVIOUS, STAGING)
 GATE, GATE_REASON, MODEL_SHA256, RUN_ID, TEST_METRICS = "gate", "gate_reason", "model_sha256", "run_id", "test_metrics"
 COMPARED_WITH = "compared_with"
 """The champion that a version was judged against; empty where there was none."""
-PROMOTED = "promoted"
+PROMOTED, AWAITING_APPROVAL = "promoted", "awaiting-approval"
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # five small files
 
