@@ -87,4 +87,4 @@ bench: install   ## the benchmarks (minutes to an hour)
 	@$(BIN)/python -m benchmarks
 
 clean:           ## remove what runs have produced; the raw table stays
-	rm -rf data/processed/* data/features/* data/models/* data/reports/* data/mlflow
+	rm -rf data/processed/* data/features/* data/models/* data/reports/* data/mlflow data/sample

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 databases="mlflow feast churn"
 buckets="churn dvc mlflow"
+features=churn/features/customer_features.parquet
 
 fail() { echo "$*" >&2; exit 1; }
 [ -e .env ] || fail "There is no .env here, so there is no stack to back up or restore into. 'make stack' makes both."
@@ -41,7 +42,11 @@ restore() {
   folder=${1:?Usage: docker/backup.sh restore FOLDER}
   [ -f "$folder/SHA256SUMS" ] || fail "$folder is no whole backup: it has no SHA256SUMS."
   (cd "$folder" && sha256sum --check --quiet SHA256SUMS) || fail "$folder is damaged: the sums above differ. Nothing was changed."
+  trap 'echo "The restore broke off: the API and MLflow are stopped. Mend what is said above and run it again; it may be repeated." >&2' EXIT
   docker compose stop api mlflow
+  # Objects are added first and others deleted last, so that what a database refers to is there before and after the swap.
+  # shellcheck disable=SC2086
+  objects load $buckets < "$folder/objects.tar"
   # Beside the present databases first, so that a failure leaves these as they are.
   for name in $databases; do
     sql "DROP DATABASE IF EXISTS ${name}_restored"
@@ -49,17 +54,22 @@ restore() {
     sql "REVOKE ALL ON DATABASE ${name}_restored FROM PUBLIC"
     in_postgres pg_restore --username postgres --dbname "${name}_restored" --exit-on-error < "$folder/$name.dump"
   done
-  # shellcheck disable=SC2086
-  objects load $buckets < "$folder/objects.tar"
   for name in $databases; do
-    sql "DROP DATABASE $name WITH (FORCE)"
+    sql "DROP DATABASE IF EXISTS $name WITH (FORCE)"   # a restore that broke off here may have dropped it
     sql "ALTER DATABASE ${name}_restored RENAME TO $name"
   done
+  # shellcheck disable=SC2086
+  objects prune $buckets < "$folder/objects.tar"
   docker compose up --detach --wait --wait-timeout 600
+  trap - EXIT
   # shellcheck disable=SC2016
   docker compose exec -T redis sh -c 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli flushall' > /dev/null
-  docker compose run --rm --no-deps -T train kedro run --env stack --pipelines feature_store
-  echo "Restored from $folder; the online features are rebuilt."
+  if tar --list --file "$folder/objects.tar" "$features" > /dev/null 2>&1; then
+    docker compose run --rm --no-deps -T train kedro run --env stack --pipelines feature_store
+    echo "Restored from $folder; the online features are rebuilt."
+  else
+    echo "Restored from $folder. It holds no features, since nothing was trained: 'docker compose run --rm train' does that."
+  fi
 }
 
 case "${1:-}" in

@@ -1,5 +1,6 @@
 """docker/backup.sh as it is, on a PostgreSQL and an object store of the tests' own: `docker compose` runs their programs here."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ DOCKER = """#!/usr/bin/env bash
 shift; verb=$1; shift
 while [ "$1" = -T ] || [ "$1" = -e ] || [ "$1" = --rm ] || [ "$1" = --no-deps ]; do [ "$1" != -e ] || shift; shift; done
 service=$1; shift
+case "$*" in *"${BREAK:-nothing breaks}"*) exit 1 ;; esac
 case "$verb $service $1" in
   "exec postgres "*) program=$1; shift; exec "$PROGRAMS/$program" "$@" ;;
   "run train python") shift; exec "$PYTHON" "$@" ;;
@@ -58,7 +60,8 @@ def stack(database: OwnPostgres, s3: S3, tmp_path: Path) -> dict[str, str]:
     (tools / "docker").write_text(DOCKER)
     (tools / "docker").chmod(0o755)
     for bucket in BUCKETS:
-        s3.client().create_bucket(Bucket=bucket)
+        with contextlib.suppress(s3.client().exceptions.BucketAlreadyOwnedByYou):
+            s3.client().create_bucket(Bucket=bucket)
     environment = {key: value for key, value in activated().items() if not key.startswith("AWS_")}
     where = {
         "PGHOST": "127.0.0.1",
@@ -123,4 +126,34 @@ def test_state_comes_back_as_it_was_backed_up(stack: dict[str, str], database: O
     assert s3.client().get_object(Bucket="mlflow", Key="1/model.ubj")["Body"].read() == b"model"
     notes = Path(stack["NOTES"]).read_text().splitlines()
     assert notes[0] == "stop api mlflow"
+    assert not [note for note in notes if note.startswith("run train kedro")], "nothing was trained, so there is nothing to fill Redis with"
+    assert "nothing was trained" in done.stdout
+
+
+def test_a_restore_that_broke_off_says_what_is_stopped_and_can_be_repeated(
+    stack: dict[str, str], database: OwnPostgres, s3: S3, tmp_path: Path
+) -> None:
+    for bucket in BUCKETS:
+        for key in s3.objects(bucket):
+            s3.client().delete_object(Bucket=bucket, Key=key)
+    with psycopg.connect(database.admin_url.replace("/postgres", "/feast")) as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT 7 AS number")
+    s3.client().put_object(Bucket="churn", Key="features/customer_features.parquet", Body=b"features")
+    folder = tmp_path / "backup"
+    assert script(stack, "backup", str(folder)).returncode == 0
+    s3.client().put_object(Bucket="churn", Key="later", Body=b"")
+
+    broken = script({**stack, "BREAK": "ALTER DATABASE feast_restored"}, "restore", str(folder))
+    assert broken.returncode != 0
+    assert "the API and MLflow are stopped" in broken.stderr
+    assert "later" in s3.objects("churn"), "others are deleted last"
+    with psycopg.connect(database.admin_url) as connection:
+        assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'feast'").fetchone() is None
+
+    done = script(stack, "restore", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "stopped" not in done.stderr
+    assert rows(database, "feast") == [7]
+    assert set(s3.objects("churn")) == {"features/customer_features.parquet"}
+    notes = Path(stack["NOTES"]).read_text().splitlines()
     assert notes[-1] == "run train kedro run --env stack --pipelines feature_store", "Redis is filled again"

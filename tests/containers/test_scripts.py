@@ -13,6 +13,7 @@ import pytest
 from churn.core.errors import ChurnError
 from churn.io.files import object_copy, raw_sample
 from tests.projects import BIN, ROOT, activated
+from tests.services.processes import free_port
 from tests.services.s3 import S3
 
 
@@ -42,7 +43,10 @@ def test_buckets_come_back_as_they_were(s3: S3) -> None:
     s3.client().delete_object(Bucket=two, Key="other")
 
     archive.seek(0)
-    assert object_copy.load(files(s3), [one, two], archive) == (5, 1)
+    assert object_copy.load(files(s3), [one, two], archive) == 5
+    assert contents(s3, one) == {**was, "added": b"later"}
+    archive.seek(0)
+    assert object_copy.prune(files(s3), [one, two], archive) == 1
     assert contents(s3, one) == was
     assert contents(s3, two) == {"other": b"2"}
 
@@ -53,8 +57,9 @@ def test_a_cut_archive_deletes_nothing(s3: S3) -> None:
     archive = io.BytesIO()
     object_copy.dump(files(s3), [bucket], archive)
     fill(s3, bucket, {"later": b"3"})
-    with pytest.raises(ChurnError, match="Nothing was deleted"):
-        object_copy.load(files(s3), [bucket], io.BytesIO(archive.getvalue()[:15_000]))
+    for use in (object_copy.load, object_copy.prune):
+        with pytest.raises(ChurnError, match="Nothing was deleted"):
+            use(files(s3), [bucket], io.BytesIO(archive.getvalue()[:15_000]))
     assert set(s3.objects(bucket)) == {"kept", "written", "later"}
 
 
@@ -64,7 +69,7 @@ def test_an_archive_writes_into_no_other_bucket(s3: S3) -> None:
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.addfile(tarfile.TarInfo(f"{other}/planted"))
     archive.seek(0)
-    with pytest.raises(ChurnError, match=f"only {mine} may be written"):
+    with pytest.raises(ChurnError, match=f"{other}/planted, which is no object of {mine}"):
         object_copy.load(files(s3), [mine], archive)
     assert s3.objects(other) == {}
 
@@ -72,6 +77,20 @@ def test_an_archive_writes_into_no_other_bucket(s3: S3) -> None:
 def test_a_missing_bucket_is_named(s3: S3) -> None:
     with pytest.raises(ChurnError, match="no bucket 'nowhere'"):
         object_copy.dump(files(s3), ["nowhere"], io.BytesIO())
+
+
+def test_a_store_that_does_not_answer_is_named_within_seconds(s3: S3, tmp_path: Path) -> None:
+    (tmp_path / "churn.csv").write_text("id\n1\n")
+    kept = {key: value for key, value in activated().items() if not key.startswith("AWS_")}
+    dead = f"http://127.0.0.1:{free_port()}"
+    for command in (["dump", "churn"], ["put", str(tmp_path / "churn.csv"), "s3://churn/raw/churn.csv"]):
+        line = [str(BIN / "python"), "-m", "churn.io.files.object_copy", *command]
+        environment = {**kept, **s3.environment, "AWS_ENDPOINT_URL": dead}
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert f"The object store (S3) at {dead}, bucket churn does not answer" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
 
 
 def test_sample_keeps_bytes_order_and_most_of_its_rows(tmp_path: Path) -> None:

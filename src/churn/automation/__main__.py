@@ -9,14 +9,16 @@ from pathlib import Path
 
 import click
 
-from churn import config
+from churn import config, preflight
 from churn.automation import deployment, report, watch
 from churn.config import Config
 from churn.core.errors import ChurnError
 from churn.io.files import places
 
-POINTER = Path("data/raw/churn.csv.dvc")
-"""DVC's pointer to the version of the raw table, where the table is versioned."""
+POINTER, SAMPLE_POINTER = Path("data/raw/churn.csv.dvc"), Path("data/raw/churn_sample.csv.dvc")
+"""DVC's pointers to the version of the raw table and of a sample of it, where the table is versioned."""
+SAMPLE_ENVIRONMENT = "sample"
+"""The environment in conf/ that reads the sample and writes to files of its own."""
 
 _UNDO_SECONDS = 600.0
 """How long going back may take: there is nothing left to try after it."""
@@ -28,9 +30,13 @@ def cli() -> None:
 
 
 @cli.command()
-def table() -> None:
+@click.option("--sample", is_flag=True, help="Only fetch the sample of DVC's pointer and check its contract, apart from all else.")
+def table(sample: bool) -> None:
     """Have the raw table in place: the version of DVC's pointer, else what is there, else the sample table."""
-    settings = config.load()
+    if sample:
+        _check_sample(config.project_root())
+        return
+    settings = _answering()
     target = settings.path(settings.settings["raw_customers"])
     if (settings.root / POINTER).exists():
         _run("dvc", "pull", str(POINTER))
@@ -46,17 +52,34 @@ def table() -> None:
         click.echo("There was no raw table: the sample table is in its place.")
 
 
+def _check_sample(root: Path) -> None:
+    """A broken version of the table is found out before the whole of it is downloaded."""
+    if not (root / SAMPLE_POINTER).exists():
+        click.echo(f"There is no {SAMPLE_POINTER}: the contract is checked on the table itself.")
+        return
+    _run("dvc", "pull", str(SAMPLE_POINTER))
+    _run("kedro", "run", "--env", SAMPLE_ENVIRONMENT, "--pipelines", "data_processing")
+    click.echo(f"The sample of {SAMPLE_POINTER} keeps the contract.")
+
+
 @cli.command()
 @click.option("--apart", is_flag=True, help="The comparison was made in a registry of its own: nothing was promoted.")
 def summary(apart: bool) -> None:
     """The decision of the last run as Markdown."""
-    click.echo(report.decision_markdown(config.load(), moved=not apart))
+    click.echo(report.decision_markdown(_answering(), moved=not apart))
 
 
 @cli.command()
 def outcome() -> None:
     """The decision of the last run as outputs: outcome, version, champion."""
-    click.echo(report.outcome_lines(config.load()))
+    click.echo(report.outcome_lines(_answering()))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def reports(folder: Path) -> None:
+    """Copy the reports to FOLDER, from wherever the environment keeps them; rows of customers stay there."""
+    click.echo(f"{report.copy_reports(_answering(), folder)} reports are in {folder}.")
 
 
 @cli.command()
@@ -64,7 +87,7 @@ def ask() -> None:
     """Ask the lead to approve: the comparison and the command, to the addresses of CHURN_ALERT_URLS."""
     from churn.io.monitoring import alerts
 
-    settings = config.load()
+    settings = _answering()
     title = f"Approve churn model version {report.read_report(settings, 'decision')['version']}?"
     text = report.decision_markdown(settings)
     click.echo(f"{title}\n\n{text}")
@@ -81,14 +104,22 @@ def image(name: str, force: bool) -> None:
     previous = deployment.running_image(root)
     needed = force or deployment.image_needed(root, previous and deployment.revision(root, previous))
     built = deployment.build(root, name, _commit()) if needed else ("", "")
-    for key, value in zip(("previous", "changed", "image", "digest"), (previous or "", str(needed).lower(), *built), strict=True):
+    kept = deployment.tag_by_digest(root, name, previous) if previous else ""
+    for key, value in zip(("previous", "changed", "image", "digest"), (kept, str(needed).lower(), *built), strict=True):
         click.echo(f"{key}={value}")
+
+
+@cli.command("preflight")
+def preflight_command() -> None:
+    """Whether `restart`, `verify` and `undo` have what they need; nothing is changed."""
+    deployment.require(config.load())
+    click.echo("A deployment has what it needs.")
 
 
 @cli.command()
 @click.argument("image")
 def restart(image: str) -> None:
-    """Restart the API's container with IMAGE."""
+    """Restart the API's container with IMAGE, and keep IMAGE in the composition's settings."""
     deployment.restart(config.project_root(), image)
 
 
@@ -97,9 +128,10 @@ def restart(image: str) -> None:
 @click.option("--version", help="The model version that must serve; any where not given.")
 def verify(url: str, version: str | None) -> None:
     """Wait until the API serves a version, and ask it for a prediction."""
-    settings = config.load()
+    settings = _answering()
+    customer = deployment.some_customer(settings)
     served = deployment.wait_until_ready(url, version or None, _parameters(settings).ready_seconds)
-    found = deployment.smoke_test(url, deployment.some_customer(settings), served)
+    found = deployment.smoke_test(url, customer, served)
     click.echo(f"Version {served} serves: churn probability {found['churn_probability']:.3f} for customer {found['customer_id']}.")
 
 
@@ -124,17 +156,24 @@ def undo(previous: str, version: str, url: str) -> None:
 
 
 @cli.command("watch")
-@click.option("--runs", type=click.Path(path_type=Path, exists=True), required=True, help="JSON: past training runs.")
+@click.option("--runs", type=click.Path(path_type=Path, exists=True), required=True, help="Past training runs, as GitHub's API lists them.")
 @click.option("--issue", type=click.Path(path_type=Path), required=True, help="Where the issue's text is written.")
 def watch_command(runs: Path, issue: Path) -> None:
     """What the last verdict of monitoring leads to; outputs: status, retrain, title."""
-    settings = config.load()
+    settings = _answering()
     verdict = report.read_report(settings, "monitoring_verdict")
     past = watch.dispatched(json.loads(runs.read_text(encoding="utf-8")))
     held_back = watch.hold_back(past, datetime.now(UTC), _parameters(settings))
     issue.write_text(watch.issue_markdown(verdict, watch.next_step(verdict, held_back)), encoding="utf-8")
     retrain = verdict["status"] == "alert" and verdict["action"] == "retrain" and held_back is None
     click.echo(f"status={verdict['status']}\nretrain={str(retrain).lower()}\ntitle={watch.ISSUE_TITLE}")
+
+
+def _answering() -> Config:
+    """The configuration of the environment, once its storage has answered."""
+    settings = config.load()
+    preflight.require(preflight.of_storage(settings), settings)
+    return settings
 
 
 def _parameters(settings: Config) -> watch.AutomationParameters:

@@ -10,14 +10,17 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from churn import preflight
 from churn.config import Config, dataset_path
 from churn.core.errors import ChurnError
 
 DOCKERFILE = Path("docker/api.Dockerfile")
+EXAMPLE = Path(".env.example")
+"""Pins the base image; each installation's own settings are a copy of it."""
 SERVICE = "api"
 REVISION = "org.opencontainers.image.revision"
 """The image's label that names its commit (OCI image specification, annotations)."""
-IMAGE_VARIABLE = "API_IMAGE"
+IMAGE_VARIABLE, REQUIREMENTS_VARIABLE, BASE_VARIABLE = "API_IMAGE", "API_REQUIREMENTS", "PYTHON_IMAGE"
 _NOT_IN_IMAGE = ":(exclude)src/churn/pipelines"
 
 
@@ -29,11 +32,25 @@ def image_needed(root: Path, commit: str | None) -> bool:
 
 
 def image_sources(root: Path) -> list[str]:
-    """What the Dockerfile copies from the project, and itself."""
-    text = (root / DOCKERFILE).read_text(encoding="utf-8")
-    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)", text, flags=re.M))
+    """What the Dockerfile copies from the project, itself, what keeps files out, and what pins the base image."""
+    text, arguments = (root / DOCKERFILE).read_text(encoding="utf-8"), build_arguments(root)
     copied = [name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, flags=re.M) for name in line.split()]
-    return [str(DOCKERFILE), *(re.sub(r"\$\{(\w+)\}", lambda found: defaults[found[1]], name) for name in copied)]
+    named = [re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], name) for name in copied]
+    return [str(DOCKERFILE), ".dockerignore", str(EXAMPLE), *named]
+
+
+def build_arguments(root: Path) -> dict[str, str]:
+    """The base image as the commit pins it, and the requirements that this installation has chosen (with the page or without)."""
+    example, file = _settings(root / EXAMPLE), settings_file(root)
+    own = _settings(file) if file.is_file() else {}
+    chosen = own.get(REQUIREMENTS_VARIABLE) or example[REQUIREMENTS_VARIABLE]
+    return {BASE_VARIABLE: example[BASE_VARIABLE], REQUIREMENTS_VARIABLE: chosen}
+
+
+def settings_file(root: Path) -> Path:
+    """The composition's settings, as Compose finds them: the last of COMPOSE_ENV_FILES, else .env."""
+    named = os.environ.get("COMPOSE_ENV_FILES", "").split(",")[-1].strip()
+    return root / (named or ".env")
 
 
 def running_image(root: Path) -> str | None:
@@ -54,15 +71,52 @@ def build(root: Path, name: str, commit: str) -> tuple[str, str]:
         The tag by commit, and the digest.
     """
     tag = f"{name}:{commit}"
-    _docker(root, "build", "--file", str(DOCKERFILE), *_arguments(root), "--label", f"{REVISION}={commit}", "--tag", tag, ".")
+    arguments = [part for pair in build_arguments(root).items() for part in ("--build-arg", "=".join(pair))]
+    _docker(root, "build", "--file", str(DOCKERFILE), *arguments, "--label", f"{REVISION}={commit}", "--tag", tag, ".")
     digest = _docker(root, "image", "inspect", "--format", "{{.Id}}", tag)
-    _docker(root, "tag", tag, f"{name}:{digest.replace(':', '-')}")
+    tag_by_digest(root, name, digest)
     return tag, digest
 
 
+def tag_by_digest(root: Path, name: str, digest: str) -> str:
+    """Name an image by its digest, so that it can be gone back to; the name."""
+    tag = f"{name}:{digest.replace(':', '-')}"
+    _docker(root, "tag", digest, tag)
+    return tag
+
+
 def restart(root: Path, image: str) -> None:
-    """Let the API's container run an image; the other services stay as they are."""
+    """Let the API's container run an image, now and whenever the composition is started; the other services stay as they are.
+
+    Raises:
+        ChurnError: if it does not start, or the composition has no settings to keep the image in.
+    """
+    file = _require_settings(root)
     _docker(root, "compose", "up", "--detach", "--no-deps", SERVICE, image=image)
+    _keep(file, image)
+
+
+def _keep(file: Path, image: str) -> None:
+    """Write the image into the composition's settings; these are there whole at any time, and private."""
+    line, text = f"{IMAGE_VARIABLE}={image}", file.read_text(encoding="utf-8")
+    changed, found = re.subn(rf"^{IMAGE_VARIABLE}=.*$", lambda _: line, text, flags=re.M)
+    part = file.with_name(f"{file.name}.update")
+    part.touch(mode=0o600)
+    part.write_text(changed if found else f"{text.rstrip()}\n{line}\n", encoding="utf-8")
+    part.replace(file)
+
+
+def require(config: Config) -> None:
+    """Find out before anything is restarted whether `verify` and `undo` will have what they need.
+
+    Raises:
+        ChurnError: naming what is missing.
+    """
+    _require_settings(config.root)
+    preflight.require([*preflight.of_registry(config), *preflight.of_storage(config)], config)
+    if config.settings["api_key"] == "required" and not _key():
+        raise ChurnError("The API asks for a key, and CHURN_API_KEYS has none for predictions (predict:KEY): see docs/runner.md.")
+    some_customer(config)
 
 
 def wait_until_ready(url: str, version: str | None, seconds: float) -> str:
@@ -103,10 +157,20 @@ def smoke_test(url: str, customer_id: str, version: str | None) -> dict[str, Any
 
 
 def some_customer(config: Config) -> str:
-    """A customer whom the last evaluation scored, so that there are features."""
+    """A customer whom the last evaluation scored, so that there are features.
+
+    Raises:
+        ChurnError: if there was no evaluation.
+    """
     import pandas as pd
 
-    return str(pd.read_parquet(dataset_path(config, "predictions"), columns=["customer_id"])["customer_id"].iloc[0])
+    place = dataset_path(config, "predictions")
+    try:
+        return str(pd.read_parquet(place, columns=["customer_id"])["customer_id"].iloc[0])
+    except FileNotFoundError:
+        raise ChurnError(
+            f"There is no {place}, so nobody to ask a prediction for: train first, or set KEDRO_ENV (it is {config.environment!r})."
+        ) from None
 
 
 def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -127,11 +191,15 @@ def _key() -> dict[str, str]:
     return {"X-API-Key": keys["predict"]} if "predict" in keys else {}
 
 
-def _arguments(root: Path) -> list[str]:
-    """The base image, as .env (else .env.example) pins it."""
-    file = next(path for path in (root / ".env", root / ".env.example") if path.exists())
-    (image,) = re.findall(r"^PYTHON_IMAGE=(\S+)", file.read_text(encoding="utf-8"), flags=re.M)
-    return ["--build-arg", f"PYTHON_IMAGE={image}"]
+def _settings(file: Path) -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)=(.*)$", file.read_text(encoding="utf-8"), flags=re.M))
+
+
+def _require_settings(root: Path) -> Path:
+    file = settings_file(root)
+    if not file.is_file():
+        raise ChurnError(f"There is no {file}, the composition's settings: name its .env in COMPOSE_ENV_FILES (docs/runner.md).")
+    return file
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -1,7 +1,9 @@
 """The decision of a run as Markdown: for a job summary, a comment on a pull request, and the lead who approves."""
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from churn.config import Config, dataset_path
@@ -39,6 +41,27 @@ def read_report(config: Config, name: str) -> Any:
         raise ChurnError(f"There is no {location} yet: run `kedro run` first.") from None
 
 
+def copy_reports(config: Config, folder: Path) -> int:
+    """Copy the reports of the storage to a folder of this machine; not the Parquet files, which hold rows of customers.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        ChurnError: if there is none.
+    """
+    system, source = places.filesystem(config.path(f"{config.settings['storage']}/reports"))
+    system.invalidate_cache()
+    found = {Path(name).relative_to(source): name for name in system.find(source)}
+    chosen = {place: name for place, name in found.items() if place.suffix != ".parquet" and not place.name.startswith(".")}
+    if not chosen:
+        raise ChurnError(f"There are no reports in {source} yet: run `kedro run` first.")
+    for place, name in chosen.items():
+        (folder / place.parent).mkdir(parents=True, exist_ok=True)
+        system.get_file(name, str(folder / place))
+    return len(chosen)
+
+
 def decision_markdown(config: Config, *, moved: bool = True) -> str:
     """Champion against challenger with 95% intervals, and every rule of the gate.
 
@@ -62,8 +85,10 @@ def decision_markdown(config: Config, *, moved: bool = True) -> str:
 
 
 def approval_text(decision: Mapping[str, Any]) -> str:
-    """What the lead can do."""
-    return f"To make it the champion: `churn promote {decision['version']}`, or approve the job `approve` of the workflow run."
+    """What the lead can do; the job `approve` is there where CHURN_APPROVAL says `environment`."""
+    command = f"To make it the champion: `churn promote {decision['version']}`"
+    approvable = os.environ.get("CHURN_APPROVAL") == "environment"
+    return f"{command}, or approve the job `approve` of the workflow run." if approvable else f"{command}."
 
 
 def outcome_lines(config: Config) -> str:

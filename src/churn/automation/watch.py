@@ -23,9 +23,13 @@ class AutomationParameters(BaseModel):
     ready_seconds: float = Field(default=300, gt=0)
 
 
-def dispatched(runs: Sequence[Mapping[str, str]]) -> list[datetime]:
-    """When monitoring has dispatched training before, from a list of runs with `displayTitle` and `createdAt` (ISO 8601)."""
-    return [datetime.fromisoformat(run["createdAt"]) for run in runs if run["displayTitle"].endswith(f": {DRIFT}")]
+def dispatched(answer: Mapping[str, Any]) -> list[datetime]:
+    """When monitoring has dispatched training before.
+
+    Source of the format: GitHub's REST API, "List workflow runs for a workflow" (`display_title`, `created_at`).
+    """
+    runs = answer["workflow_runs"]
+    return [datetime.fromisoformat(run["created_at"]) for run in runs if run["display_title"].endswith(f": {DRIFT}")]
 
 
 def hold_back(past: Sequence[datetime], now: datetime, parameters: AutomationParameters) -> str | None:

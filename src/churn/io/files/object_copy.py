@@ -1,7 +1,8 @@
 """Buckets as a tar stream, for backups, and a file into a bucket (s3fs; the address and keys are the environment's).
 
     python -m churn.io.files.object_copy dump churn dvc mlflow > objects.tar
-    python -m churn.io.files.object_copy load churn dvc mlflow < objects.tar
+    python -m churn.io.files.object_copy load churn dvc mlflow < objects.tar     # adds and replaces
+    python -m churn.io.files.object_copy prune churn dvc mlflow < objects.tar    # deletes what the stream does not hold
     python -m churn.io.files.object_copy put data/raw/churn.csv s3://churn/raw/churn.csv
 
 A name in the stream is BUCKET/KEY. Objects travel in pieces: the memory does not grow with them.
@@ -10,15 +11,19 @@ A name in the stream is BUCKET/KEY. Objects travel in pieces: the memory does no
 import shutil
 import sys
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from churn.core.errors import ChurnError
+from churn.io import connections, service_checks
+from churn.io.files import places
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem  # type: ignore[import-untyped]
 
+USAGE = "Usage: python -m churn.io.files.object_copy dump BUCKET... | load BUCKET... | prune BUCKET... | put FILE s3://BUCKET/KEY"
 _PIECE = 1 << 20
 
 
@@ -46,26 +51,40 @@ def dump(system: "S3FileSystem", buckets: Iterable[str], out: IO[bytes]) -> int:
     return count
 
 
-def load(system: "S3FileSystem", buckets: Sequence[str], source: IO[bytes]) -> tuple[int, int]:
-    """Make the buckets hold exactly the objects of the stream: write these first, then delete all others.
+def load(system: "S3FileSystem", buckets: Sequence[str], source: IO[bytes]) -> int:
+    """Write the objects of the stream into their buckets; others stay.
 
     Returns:
-        How many objects were written and deleted.
+        How many objects were written.
+
+    Raises:
+        ChurnError: if the stream is no whole archive or names another bucket.
+    """
+    count = 0
+    with _opened(source) as archive:
+        for entry in archive:
+            name, content = _checked(entry, buckets), cast("IO[bytes]", archive.extractfile(entry))
+            with content, system.open(name, "wb") as file:
+                shutil.copyfileobj(content, file, _PIECE)
+            count += 1
+    return count
+
+
+def prune(system: "S3FileSystem", buckets: Sequence[str], source: IO[bytes]) -> int:
+    """Delete the objects of the buckets that the stream does not hold.
+
+    Returns:
+        How many objects were deleted.
 
     Raises:
         ChurnError: if the stream is no whole archive or names another bucket; nothing is deleted then.
     """
-    written: set[str] = set()
-    try:
-        with tarfile.open(fileobj=source, mode="r|") as archive:
-            for entry in archive:
-                written.add(_write(system, buckets, archive, entry))
-    except tarfile.TarError as error:
-        raise ChurnError(f"The archive of objects is damaged after {len(written)} objects ({error}). Nothing was deleted.") from error
-    gone = [name for bucket in buckets for name in _objects(system, bucket) if name not in written]
+    with _opened(source) as archive:
+        kept = {_checked(entry, buckets) for entry in archive}
+    gone = [name for bucket in buckets for name in _objects(system, bucket) if name not in kept]
     if gone:
         system.rm(gone)
-    return len(written), len(gone)
+    return len(gone)
 
 
 def put(system: "S3FileSystem", path: Path, target: str) -> int:
@@ -92,32 +111,59 @@ def _objects(system: "S3FileSystem", bucket: str) -> dict[str, int]:
     return {name: int(about["size"]) for name, about in sorted(found.items())}
 
 
-def _write(system: "S3FileSystem", buckets: Sequence[str], archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
-    if entry.name.split("/", 1)[0] not in buckets:
-        raise ChurnError(f"The archive holds {entry.name}, and only {', '.join(buckets)} may be written. Nothing was deleted.")
-    content = archive.extractfile(entry)
-    if content is None:
-        raise ChurnError(f"{entry.name} in the archive is no file. Nothing was deleted.")
-    with content, system.open(entry.name, "wb") as file:
-        shutil.copyfileobj(content, file, _PIECE)
+@contextmanager
+def _opened(source: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            yield archive
+    except tarfile.TarError as error:
+        raise ChurnError(f"The archive of objects is damaged ({error}). Nothing was deleted.") from error
+
+
+def _checked(entry: tarfile.TarInfo, buckets: Sequence[str]) -> str:
+    """The name of an entry, which is an object of one of the buckets."""
+    if entry.name.split("/", 1)[0] not in buckets or not entry.isfile():
+        raise ChurnError(f"The archive holds {entry.name}, which is no object of {', '.join(buckets)}. Nothing was deleted.")
     return entry.name
 
 
 def main(arguments: Sequence[str]) -> str:
-    """Run one command of the module's description; what happened, in words."""
+    """Run one command of the module's description; what happened, in words.
+
+    Raises:
+        ChurnError: if the store does not answer or breaks off, or a bucket is missing.
+    """
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+
+    match arguments:
+        case ["dump" | "load" | "prune", *buckets] if buckets:
+            used = [f"s3://{bucket}" for bucket in buckets]
+        case ["put", _, target]:
+            used = [target]
+        case _:
+            raise ChurnError(USAGE)
+    services = [service_checks.object_store(place) for place in used]
+    places.limit_waiting()
+    connections.require(services)
+    try:
+        return _done(*arguments)
+    except (BotoCoreError, OSError) as error:
+        raise ChurnError("\n".join([*connections.problems(services), f"It broke off ({error}). Run it again."])) from error
+
+
+def _done(command: str, *names: str) -> str:
     from s3fs import S3FileSystem
 
-    system = S3FileSystem()
-    match arguments:
-        case ["dump", *buckets] if buckets:
-            return f"{dump(system, buckets, sys.stdout.buffer):,} objects of {', '.join(buckets)} written"
-        case ["load", *buckets] if buckets:
-            written, gone = load(system, buckets, sys.stdin.buffer)
-            return f"{written:,} objects of {', '.join(buckets)} restored, {gone:,} others deleted"
-        case ["put", path, target]:
-            return f"{path} is at {target} ({put(system, Path(path), target):,} bytes)"
+    system, buckets = S3FileSystem(), ", ".join(names)
+    match command:
+        case "dump":
+            return f"{dump(system, names, sys.stdout.buffer):,} objects of {buckets} written"
+        case "load":
+            return f"{load(system, names, sys.stdin.buffer):,} objects of {buckets} restored"
+        case "prune":
+            return f"{prune(system, names, sys.stdin.buffer):,} others deleted"
         case _:
-            raise ChurnError("Usage: python -m churn.io.files.object_copy dump BUCKET... | load BUCKET... | put FILE s3://BUCKET/KEY")
+            return f"{names[0]} is at {names[1]} ({put(system, Path(names[0]), names[1]):,} bytes)"
 
 
 if __name__ == "__main__":
