@@ -7,7 +7,8 @@ COPY docker/install.sh requirements-dev.txt requirements.txt ./
 RUN sh install.sh requirements.txt && { /opt/venv/bin/python -m compileall -q -j 0 /opt/venv > /dev/null || true; }
 
 FROM ${PYTHON_IMAGE}
-RUN useradd --uid 10001 --no-create-home --home-dir /tmp churn
+# The runner's number (docker/runner.Dockerfile): both write to the volume of reports.
+RUN useradd --uid 1001 --no-create-home --home-dir /tmp churn
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY pyproject.toml .telemetry ./
@@ -23,5 +24,5 @@ RUN printf '#!/opt/venv/bin/python\nfrom churn.cli import main\n\nmain()\n' > /u
 ARG GIT_SHA=unknown
 ENV CHURN_GIT_SHA=${GIT_SHA} PATH=/opt/venv/bin:$PATH PYTHONPATH=/app/src PYTHONUNBUFFERED=1 HOME=/tmp
 ENV MPLCONFIGDIR=/tmp/matplotlib NUMBA_CACHE_DIR=/tmp/numba
-USER 10001
+USER 1001
 CMD ["kedro", "run", "--env", "stack"]

@@ -24,11 +24,33 @@ make_env() { # .env from .env.example, each empty secret filled; an .env that is
   echo "Wrote .env with new secrets (only you can read it; keep a copy with your backups)."
 }
 
-addresses() {
+read_env() {
   set -a
   # shellcheck disable=SC1091
   . ./.env
   set +a
+}
+
+commit() { # as the pipelines name it: -dirty where files differ from it
+  if sha=$(git rev-parse HEAD 2> /dev/null); then
+    [ -z "$(git status --porcelain --untracked-files=no)" ] && echo "$sha" || echo "$sha-dirty"
+  else
+    echo unknown
+  fi
+}
+
+build() { # the images whose tag is `local`; another was deployed, or comes from a registry, and stays as it is
+  services=()
+  for pair in "api:$API_IMAGE" "train:$PIPELINE_IMAGE" "mlflow:$MLFLOW_IMAGE"; do
+    case "$pair" in
+      *:local) services+=("${pair%%:*}") ;;
+      *) echo "${pair%%:*} runs ${pair#*:} (.env): it is not built here." ;;
+    esac
+  done
+  [ "${#services[@]}" -eq 0 ] || docker compose --profile train build "${services[@]}"
+}
+
+addresses() {
   cat <<TEXT
 The stack is up:
   API         http://127.0.0.1:$API_PORT/docs   (the header X-API-Key: CHURN_PREDICT_KEY of .env)
@@ -46,9 +68,10 @@ case "${1:-}" in
   up)
     need_docker
     make_env
-    GIT_SHA=$(git rev-parse HEAD 2> /dev/null || echo unknown)
+    read_env
+    GIT_SHA=$(commit)
     export GIT_SHA
-    docker compose --profile train build
+    build
     docker compose up --detach --wait --wait-timeout 600 || {
       echo "A service did not become healthy: 'docker compose ps --all' and 'docker compose logs SERVICE' tell which and why." >&2
       exit 1

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Buckets and their users; may run any number of times.
 set -eu
-mc alias set stack http://minio:9000 "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" > /dev/null
+# By the environment and standard input: what is on the command line shows in every list of processes.
+export MC_HOST_stack="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@minio:9000"
 
 allowed() { # allowed POLICY USER: whether the user has the policy already (attaching it again is an error)
   case "$(mc admin user info --json stack "$2")" in *"\"policyName\":\"$1\""*) true ;; *) false ;; esac
@@ -21,7 +22,7 @@ user() { # user NAME PASSWORD BUCKET...: may read, write and list these buckets,
             "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]}]}
 JSON
   mc admin policy create stack "$policy" /tmp/policy.json
-  mc admin user add stack "$name" "$password"
+  printf '%s\n%s\n' "$name" "$password" | mc admin user add stack
   allowed "$policy" "$name" || mc admin policy attach stack "$policy" --user "$name"
 }
 

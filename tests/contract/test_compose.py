@@ -61,7 +61,8 @@ def test_every_image_is_a_variable_and_every_upstream_image_is_pinned_by_tag_and
     for name in UPSTREAM:
         assert re.fullmatch(r"[a-z.]+/[a-z/-]+:[\w.-]+@sha256:[0-9a-f]{64}", EXAMPLE[f"{name}_IMAGE"]), name
     for path in (ROOT / "docker").glob("*.Dockerfile"):
-        assert re.findall(r"^FROM (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2, path.name
+        expected = ["${RUNNER_IMAGE}"] if path.stem == "runner" else ["${PYTHON_IMAGE}"] * 2
+        assert re.findall(r"^FROM (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE) == expected, path.name
 
 
 def test_ports_are_on_this_machine_only() -> None:
@@ -82,6 +83,36 @@ def test_service_may_do_no_more_than_it_must(name: str) -> None:
     assert "mem_limit" in service
     assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
     assert not [volume for volume in service.get("volumes", []) if "docker.sock" in volume]
+
+
+def test_each_service_holds_the_secrets_that_it_uses_and_no_others() -> None:
+    services = {**SERVICES, "page": yaml.safe_load((ROOT / "docker/page.yml").read_text(encoding="utf-8"))["services"]["api"]}
+    texts = {name: json.dumps(one.get("environment", {})) for name, one in services.items()}
+    held = {name: {word for word in re.findall(r"\$\{(\w+)", text) if SECRET.match(word)} for name, text in texts.items()}
+    pipelines = {"AWS_SECRET_ACCESS_KEY", "REDIS_PASSWORD", "FEAST_DB_PASSWORD", "CHURN_DB_PASSWORD"}
+    assert held["api"] == {"REDIS_PASSWORD", "CHURN_DB_PASSWORD", "CHURN_PREDICT_KEY", "CHURN_ADMIN_KEY"}
+    assert {word for word in held["page"] if SECRET.match(word)} == {"AWS_SECRET_ACCESS_KEY"}
+    assert held["train"] == held["runner"] == pipelines
+    assert held["mlflow"] == {"MLFLOW_DB_PASSWORD", "MLFLOW_S3_PASSWORD"}
+    assert held["evidently"] == held["prometheus"] == set()
+    assert "CHURN_ALERT_URLS" in SERVICES["runner"]["environment"], "the lead hears of a model that waits"
+
+
+def test_whoever_writes_to_the_volume_of_reports_has_one_number() -> None:
+    """A volume belongs to the user who was in it first."""
+    (user,) = re.findall(r"^USER (\d+)$", (ROOT / "docker/pipeline.Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"install -d -o {user} -g {user} /reports" in (ROOT / "docker/runner.Dockerfile").read_text(encoding="utf-8")
+    assert {name for name, one in SERVICES.items() if any(v.startswith("reports:") for v in one.get("volumes", []))} == {
+        "train",
+        "evidently",
+        "runner",
+    }
+
+
+def test_no_password_is_on_a_command_line_of_the_scripts() -> None:
+    for path in (ROOT / "docker").rglob("*.sh"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert not re.match(r"\s*(mc|psql)\b.*\$\{?\w*password", line, re.IGNORECASE), f"{path.name}: {line}"
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONE_SHOT))
@@ -139,7 +170,7 @@ def test_the_stack_reads_what_the_composition_sets() -> None:
         for path in (*sorted((ROOT / "conf/stack").rglob("*.yml")), Path(ROOT / "feature_repo/feature_store.stack.yaml"))
     ]
     read = {name for text in texts for name in re.findall(r"(?:oc\.env:|\$\{)([A-Z][A-Z_]+)", text)}
-    given = set(SERVICES["train"]["environment"]) | set(COMPOSE["x-addresses"])
+    given = set(SERVICES["train"]["environment"])
     assert {"MLFLOW_TRACKING_URI", "CHURN_PREDICTION_LOG", "REDIS_ADDRESS"} <= read
     optional = set(re.findall(r"oc\.env:([A-Z_]+),", " ".join(texts)))
     assert read - given <= optional

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import yaml
 
-from churn.automation.deployment import image_needed, image_sources, smoke_test, wait_until_ready
+from churn import config
+from churn.automation import deployment
+from churn.automation.deployment import build_arguments, image_needed, image_sources, require, restart, smoke_test, wait_until_ready
 from churn.core.errors import ChurnError
-from tests.projects import ROOT
+from tests.projects import ROOT, copy_project
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -35,6 +38,8 @@ def repository(tmp_path: Path) -> Path:
         (tmp_path / name).write_text("one\n")
     (tmp_path / "docker").mkdir()
     shutil.copy(ROOT / "docker" / "api.Dockerfile", tmp_path / "docker")
+    for name in (".env.example", ".dockerignore"):
+        shutil.copy(ROOT / name, tmp_path)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "one")
@@ -48,6 +53,8 @@ def repository(tmp_path: Path) -> Path:
         ("src/churn/core/modelling/model.py", True),
         ("conf/base/globals.yml", True),
         ("docker/api.Dockerfile", True),
+        (".env.example", True),
+        (".dockerignore", True),
         ("src/churn/pipelines/training/nodes.py", False),
         ("docs/api.md", False),
     ],
@@ -70,6 +77,51 @@ def test_the_dockerfile_says_what_an_image_holds() -> None:
     found = image_sources(ROOT)
     assert {"conf/", "feature_repo/", "src/churn/", "serving/", "requirements-serving.txt", "docker/api.Dockerfile"} <= set(found)
     assert [name for name in found if not (ROOT / name).exists()] == []
+
+
+def test_a_push_that_changes_the_image_starts_the_deployment() -> None:
+    paths = yaml.load((ROOT / ".github/workflows/deploy.yaml").read_text(), yaml.BaseLoader)["on"]["push"]["paths"]
+    assert [name for name in image_sources(ROOT) if not {name, f"{name}**"} & set(paths)] == []
+
+
+def test_an_image_is_built_as_the_commit_pins_and_the_installation_chooses(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = build_arguments(repository)
+    assert "@sha256:" in pinned["PYTHON_IMAGE"]
+    assert pinned["API_REQUIREMENTS"] == "requirements-serving.txt"
+    (repository / "elsewhere.env").write_text("PYTHON_IMAGE=another\nAPI_REQUIREMENTS=requirements-page.txt\n")
+    monkeypatch.setenv("COMPOSE_ENV_FILES", "/first.env,elsewhere.env")
+    assert build_arguments(repository) == {**pinned, "API_REQUIREMENTS": "requirements-page.txt"}
+    assert "requirements-page.txt" in image_sources(repository)
+
+
+def test_a_deployed_image_stays_when_the_composition_is_started_again(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(deployment, "_docker", lambda root, *line, image=None: asked.append(image))
+    with pytest.raises(ChurnError, match="COMPOSE_ENV_FILES"):
+        restart(repository, "churn-api:new")
+    assert asked == []
+    file = repository / ".env"
+    for text in ("# mine\nAPI_IMAGE=churn-api:local\nAPI_PORT=8000\n", "# mine\nAPI_PORT=8000\n"):
+        file.write_text(text)
+        restart(repository, "churn-api:new")
+        assert sorted(file.read_text().splitlines()) == ["# mine", "API_IMAGE=churn-api:new", "API_PORT=8000"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert asked == ["churn-api:new"] * 2
+
+
+def test_what_a_deployment_lacks_is_said_before_anything_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = copy_project(tmp_path / "project")
+    monkeypatch.delenv("CHURN_API_KEYS", raising=False)
+    with pytest.raises(ChurnError, match="COMPOSE_ENV_FILES"):
+        require(config.load(project))
+    (project / ".env").write_text("")
+    with pytest.raises(ChurnError, match=r"predictions\.parquet, so nobody to ask .* set KEDRO_ENV"):
+        require(config.load(project))
+    globals_file = project / "conf" / "local" / "globals.yml"
+    globals_file.write_text("api_key: required\n")
+    config._load.cache_clear()
+    with pytest.raises(ChurnError, match="CHURN_API_KEYS has none for predictions"):
+        require(config.load(project))
 
 
 class Api(BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from churn import config
-from churn.automation.report import decision_markdown, outcome_lines
+from churn.automation.report import approval_text, copy_reports, decision_markdown, outcome_lines
 from churn.core.errors import ChurnError
 from churn.core.evaluation.comparison import compare
 from churn.core.evaluation.evaluate import evaluate
@@ -62,6 +62,26 @@ def test_the_comparison_of_a_pull_request_claims_no_promotion(reports):
 
 def test_outputs_fit_a_job(reports):
     assert outcome_lines(reports[0]).splitlines() == [f"outcome={reports[1]['decision']['outcome']}", "version=2", "champion=1"]
+
+
+def test_the_lead_is_told_of_the_job_only_where_there_is_one(monkeypatch):
+    monkeypatch.delenv("CHURN_APPROVAL", raising=False)
+    assert approval_text({"version": "2"}) == "To make it the champion: `churn promote 2`."
+    monkeypatch.setenv("CHURN_APPROVAL", "environment")
+    assert "or approve the job `approve`" in approval_text({"version": "2"})
+
+
+def test_reports_are_copied_and_rows_of_customers_are_not(tmp_path: Path):
+    project = copy_project(tmp_path / "project")
+    reports = project / "data" / "reports"
+    with pytest.raises(ChurnError, match="There are no reports"):
+        copy_reports(config.load(project), tmp_path / "copy")
+    (reports / "monitoring").mkdir()
+    for name in ("decision.json", "monitoring/report.html", "scores.parquet"):
+        (reports / name).write_text(name)
+    assert copy_reports(config.load(project), tmp_path / "copy") == 2
+    copied = {path.relative_to(tmp_path / "copy").as_posix(): path.read_text() for path in (tmp_path / "copy").rglob("*.*")}
+    assert copied == {name: name for name in ("decision.json", "monitoring/report.html")}
 
 
 def test_before_a_run_there_is_advice(tmp_path: Path):

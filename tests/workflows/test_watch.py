@@ -36,10 +36,10 @@ def test_training_is_dispatched_neither_too_soon_nor_too_often(days_ago, held):
 
 def test_only_trainings_that_monitoring_has_dispatched_count():
     runs = [
-        {"displayTitle": "Training: drift", "createdAt": "2026-06-09T04:00:00Z"},
-        {"displayTitle": "Training: push", "createdAt": "2026-06-10T04:00:00Z"},
+        {"display_title": "Training: drift", "created_at": "2026-06-09T04:00:00Z"},
+        {"display_title": "Training: push", "created_at": "2026-06-10T04:00:00Z"},
     ]
-    assert dispatched(runs) == [datetime(2026, 6, 9, 4, tzinfo=UTC)]
+    assert dispatched({"total_count": 2, "workflow_runs": runs}) == [datetime(2026, 6, 9, 4, tzinfo=UTC)]
 
 
 def test_the_issue_says_what_how_much_since_when_and_what_next(monkeypatch):
