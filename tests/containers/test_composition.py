@@ -1,4 +1,5 @@
-"""The images are built and the composition is started for real, with stand-ins for the upstream images (docs/containers.md).
+"""The images are built and the composition is started for real, on podman with stand-ins for the upstream images or, where
+TEST_CONTAINER_ENGINE=docker, on Docker with the upstream images themselves (docs/containers.md).
 
 One story, in order: start, train, predict, back up, lose everything, restore.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.containers.engine import Composition, make_composition, require_podman
+from tests.containers.engine import ENGINE, UPSTREAM, Composition, make_composition, require_engine
 from tests.projects import QUICK
 
 ROWS = 1500
@@ -26,7 +27,7 @@ DURING = pytest.mark.usefixtures("trained")
 
 @pytest.fixture(scope="module")
 def composition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composition]:
-    require_podman()
+    require_engine()
     made = make_composition(tmp_path_factory.mktemp("composition") / "here")
     try:
         made.run("docker/stack.sh", "up")
@@ -65,20 +66,21 @@ def wait_ready(composition: Composition) -> None:
         except OSError:
             pass
         time.sleep(0.5)
-    pytest.fail(f"the API is not ready:\n{composition.podman('logs', '--tail', '40', composition.container('api'))}")
+    pytest.fail(f"the API is not ready:\n{composition.engine('logs', '--tail', '40', composition.container('api'))}")
 
 
 def sql(composition: Composition, database: str, query: str, user: str = "postgres", password: str = "") -> str:
     host = ("-h", "127.0.0.1") if password else ()
     line = ("psql", "-XtA", *host, "-U", user, "-d", database, "-c", query)
-    return composition.podman("exec", "-e", f"PGPASSWORD={password}", composition.container("postgres"), *line, check=False)
+    return composition.engine("exec", "-e", f"PGPASSWORD={password}", composition.container("postgres"), *line, check=False)
 
 
 def test_env_has_its_own_secrets_and_is_private(composition: Composition) -> None:
     file = composition.folder / ".env"
     assert file.stat().st_mode & 0o777 == 0o600
     secrets = {name: value for name, value in composition.settings.items() if re.search(r"_(PASSWORD|KEY)$", name)}
-    del secrets["AWS_SECRET_ACCESS_KEY"], secrets["MLFLOW_S3_PASSWORD"]  # here the stand-in's
+    if ENGINE != "docker":
+        del secrets["AWS_SECRET_ACCESS_KEY"], secrets["MLFLOW_S3_PASSWORD"]  # the stand-in's
     assert all(len(value) == 48 for value in secrets.values()), secrets
     assert len(set(secrets.values())) == len(secrets)
     before = file.read_text()
@@ -96,11 +98,12 @@ def test_api_without_a_champion_lives_and_says_what_is_missing(composition: Comp
 def test_containers_run_without_root_on_read_only_disks(composition: Composition) -> None:
     for service in ("postgres", "redis", "mlflow", "api"):
         container = composition.container(service)
-        assert composition.podman("exec", container, "id", "-u") != "0", service
-        assert composition.run("podman", "exec", container, "touch", "/opt/x", check=False).returncode != 0, service
-        about = json.loads(composition.podman("inspect", container))[0]
+        assert composition.engine("exec", container, "id", "-u") != "0", service
+        assert composition.run(ENGINE, "exec", container, "touch", "/opt/x", check=False).returncode != 0, service
+        about = json.loads(composition.engine("inspect", container))[0]
         assert about["HostConfig"]["ReadonlyRootfs"] is True, service
-        assert about["EffectiveCaps"] in (None, []), service
+        assert about.get("EffectiveCaps") in (None, []), service
+        assert about["HostConfig"]["CapDrop"], service
 
 
 def test_database_users_enter_their_own_database_only(composition: Composition) -> None:
@@ -114,17 +117,44 @@ def test_database_users_enter_their_own_database_only(composition: Composition) 
     assert sql(composition, "postgres", "select string_agg(rolname, ',') from pg_roles where rolsuper") == "postgres"
 
 
+def objects(composition: Composition, command: str, bucket: str, user: str) -> tuple[int, str]:
+    """A command of object_copy under the keys of a user of MinIO."""
+    name, password = {"churn": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "mlflow": ("MLFLOW_S3_USER", "MLFLOW_S3_PASSWORD")}[user]
+    keys = {"AWS_ACCESS_KEY_ID": composition.settings[name], "AWS_SECRET_ACCESS_KEY": composition.settings[password]}
+    flags = ("run", "--rm", "--no-deps", "-T", "-e", "AWS_ACCESS_KEY_ID", "-e", "AWS_SECRET_ACCESS_KEY")
+    line = ("docker", "compose", *flags, "train", "python", "-m", "churn.io.files.object_copy", command, bucket)
+    done = composition.run(*line, check=False, **keys)
+    return done.returncode, done.stderr
+
+
+@UPSTREAM
+def test_users_of_the_object_store_enter_their_own_buckets_only(composition: Composition) -> None:
+    assert objects(composition, "dump", "mlflow", "mlflow")[0] == 0
+    for bucket, user in (("churn", "mlflow"), ("dvc", "mlflow"), ("mlflow", "churn")):
+        status, said = objects(composition, "dump", bucket, user)
+        assert status == 1, f"{user} reads {bucket}"
+        assert "AccessDenied" in said
+
+
+@UPSTREAM
+def test_a_second_start_changes_nothing(composition: Composition) -> None:
+    before = (composition.folder / ".env").read_text()
+    composition.run("docker/stack.sh", "up")
+    assert (composition.folder / ".env").read_text() == before
+    assert ask(composition, "/health/live")[0] == 200
+
+
 def test_redis_wants_its_password(composition: Composition) -> None:
-    answer = composition.podman("exec", composition.container("redis"), "redis-cli", "ping", check=False)
+    answer = composition.engine("exec", composition.container("redis"), "redis-cli", "ping", check=False)
     assert "NOAUTH" in answer
 
 
 def test_api_image_carries_what_serving_imports(composition: Composition) -> None:
     absent = ["kedro", "evidently", "shap", "gradio", "nvidia", "matplotlib", "optuna", "dvc", "pip", "churn.pipelines"]
     script = f"import importlib.util as u; print([name for name in {absent} if u.find_spec(name)])"
-    assert composition.podman("exec", composition.container("api"), "python", "-c", script) == "[]"
+    assert composition.engine("exec", composition.container("api"), "python", "-c", script) == "[]"
     sizes = {
-        name: int(composition.podman("image", "inspect", "--format", "{{.Size}}", composition.settings[name]))
+        name: int(composition.engine("image", "inspect", "--format", "{{.Size}}", composition.settings[name]))
         for name in ("API_IMAGE", "PYTHON_IMAGE")
     }
     size = (sizes["API_IMAGE"] - sizes["PYTHON_IMAGE"]) / 1e6 + OFFICIAL_BASE_MB
@@ -135,8 +165,8 @@ def test_images_hold_no_build_tools_and_no_secret(composition: Composition) -> N
     for name in ("API_IMAGE", "PIPELINE_IMAGE", "MLFLOW_IMAGE"):
         image = composition.settings[name]
         look = "ls -d /root/.cache/uv/* /tmp/installer /app/.env /app/data/raw/*.csv /app/tests 2>/dev/null; command -v gcc make uv; true"
-        assert composition.podman("run", "--rm", "--network", "none", image, "sh", "-c", look) == "", name
-        history = composition.podman("history", "--no-trunc", image) + composition.podman("image", "inspect", image)
+        assert composition.engine("run", "--rm", "--network", "none", image, "sh", "-c", look) == "", name
+        history = composition.engine("history", "--no-trunc", image) + composition.engine("image", "inspect", image)
         for setting, value in composition.settings.items():
             if re.search(r"_(PASSWORD|KEY)$", setting):
                 assert value not in history, f"{setting} in {image}"
@@ -153,6 +183,25 @@ def test_a_customer_is_scored_by_the_champion_trained_in_the_stack(composition: 
     assert answer["model"]["version"] == "1"
     logged = sql(composition, "churn", f"select probability from prediction_log where prediction_id = '{answer['prediction_id']}'")
     assert float(logged) == answer["churn_probability"]
+
+
+@UPSTREAM
+@DURING
+def test_the_profile_monitoring_shows_reports_and_metrics(composition: Composition) -> None:
+    composition.run("docker", "compose", "--profile", "monitoring", "up", "--detach", "--wait", "--wait-timeout", "300")
+
+    def shown(service: str, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{composition.settings[service]}{path}", timeout=30) as answer:
+            return json.loads(answer.read())
+
+    assert shown("EVIDENTLY_PORT", "/api/version")
+    assert shown("GRAFANA_PORT", "/api/health")["database"] == "ok"
+    for _ in range(120):  # until the first time that Prometheus asks
+        (target,) = shown("PROMETHEUS_PORT", "/api/v1/targets")["data"]["activeTargets"]
+        if target["health"] == "up":
+            return
+        time.sleep(0.5)
+    pytest.fail(f"Prometheus does not reach the API: {target['lastError']}")
 
 
 def example(composition: Composition) -> str:
@@ -172,7 +221,7 @@ def test_everything_lost_comes_back_from_the_backup(composition: Composition, tm
     kept = composition.volumes()
     composition.run("docker/stack.sh", "down")
     assert composition.volumes() == kept, "the data outlives the containers"
-    composition.podman("volume", "rm", *kept)
+    composition.engine("volume", "rm", *kept)
     composition.run("docker/stack.sh", "up")
     assert ask(composition, "/health/ready")[0] == 503
     damaged = tmp_path / "damaged"

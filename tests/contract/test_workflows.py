@@ -16,7 +16,7 @@ from tests.projects import BIN, ROOT
 FOLDER = ROOT / ".github"
 WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yaml"))
 ACTIONS = sorted((FOLDER / "actions").glob("*/action.yaml"))
-NAMES = {"ci", "training", "deploy", "monitoring"}
+NAMES = {"ci", "training", "deploy", "monitoring", "races"}
 
 
 def parsed(path: Path) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def run(*line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_four_workflows_are_there():
+def test_the_workflows_are_there():
     assert {path.stem for path in WORKFLOWS} == NAMES
 
 
