@@ -16,7 +16,7 @@ import pandas as pd
 import psycopg
 import pytest
 
-from tests.projects import QUICK, activated
+from tests.projects import QUICK, activated, run_command
 from tests.services.stack import PREDICT_KEY, secrets_of
 from tests.serving.servers import serve
 from tests.stack.conftest import Stack
@@ -107,6 +107,13 @@ def test_status_and_summary_read_the_services(finished_stack: Stack) -> None:
     assert summary.returncode == 0, summary.stderr
     assert f"s3a://{finished_stack.bucket}/reports/evaluation.html" in summary.stdout
     assert "A GENERATED SAMPLE" in summary.stdout
+
+
+def test_feast_commands_work_in_its_folder(finished_stack: Stack) -> None:
+    given = {**finished_stack.environment, "KEDRO_ENV": "stack", "FEAST_FS_YAML_FILE_PATH": "feature_store.stack.yaml"}
+    done = run_command(finished_stack.project / "feature_repo", "feast", "feature-views", "list", environment=given)
+    assert done.returncode == 0, done.stderr
+    assert "customer_features" in done.stdout
 
 
 def test_the_read_back_report_has_the_read_time(finished_stack: Stack) -> None:

@@ -36,8 +36,9 @@ def answer(line: list[str], state: dict) -> str:  # noqa: PLR0911 - one for each
             return identity(name, state)
         case ["image", "inspect", "--format", text, name] if "image.revision" in text:
             return state["images"][identity(name, state)]["revision"]
-        case ["build", "--file", _, "--build-arg", argument, "--label", label, "--tag", tag, "."]:
-            assert "@sha256:" in argument
+        case ["build", "--file", _, "--build-arg", base, "--build-arg", requirements, "--label", label, "--tag", tag, "."]:
+            assert "@sha256:" in base
+            assert requirements == "API_REQUIREMENTS=requirements-serving.txt"
             return build(label.split("=")[1], tag, state)
         case ["tag", name, other]:
             state["tags"][other] = identity(name, state)

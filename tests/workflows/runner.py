@@ -114,6 +114,7 @@ class Runner:
 
     def _context(self, state: dict[str, Any], needs: dict[str, Any]) -> dict[str, Any]:
         event = {"repository": "owner/churn", "token": "a-token", "ref_name": "main", "ref": "refs/heads/main", **state["event"]}
+        event["event"] = Open(event["event"])  # each kind of event has properties of its own
         return {"github": event, "inputs": Open(state["inputs"]), "vars": Open(self.variables), "needs": needs, "env": Open()}
 
 

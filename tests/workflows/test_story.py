@@ -1,145 +1,80 @@
-"""From the first push to a rollback, as the workflows would do it: their own steps, real training, a real API.
+"""From the first push to a rollback, as the workflows would do it: their own steps, real training on the services of the stack, a
+real API.
 
-Not real: GitHub (expressions and files are evaluated by tests/workflows), the actions (local equivalents below), and Docker,
-whose stand-in starts uvicorn in place of a container.
+Not real: GitHub (expressions and files are evaluated by tests/workflows), the actions and `gh` (local equivalents in
+repository.py), and Docker, whose stand-in starts uvicorn in place of a container.
 """
 
-import contextlib
+import io
 import json
-import shutil
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pandas as pd
 import pytest
 import yaml
 
 from churn.io.models import registry
-from tests.projects import BIN, ROOT, copy_project
-from tests.services.processes import free_port
-from tests.workflows import docker_standin
-from tests.workflows.runner import Job, Runner, own_environment
+from tests.services.mlflow_server import MlflowServer, start_server
+from tests.services.postgres import Postgres
+from tests.services.processes import shared
+from tests.services.redis import Redis
+from tests.services.s3 import S3
+from tests.services.stack import PREDICT_KEY, stack_environment
+from tests.workflows.repository import Repository
 
-ROWS = 3000
-SEARCH = {"trials": 4, "folds": 2, "members": 1}
 WEAK, WEAKER, GOOD = 0.95, 0.97, 0.2
 """Shares of the customers that are tested: what a model learns from is the rest."""
-READY_SECONDS = 300
+STEPS = ("A sample of the raw table keeps its contract", "The raw table", "Contract", "Train, evaluate, decide")
 
 
-class Repository:
-    """A repository with a runner, a stand-in for Docker, and training settings to change."""
+class Story(Repository):
+    """A repository whose runner lives in the stack, and whose registry nobody else uses."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root, self.state, self.port = copy_project(folder / "project"), folder / "docker", free_port()
-        for name in (".github", "docker", "serving"):
-            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in (".env.example", ".gitignore", "requirements-serving.txt", "requirements-dev.txt"):
-            shutil.copy(ROOT / name, self.root / name)
-        (folder / "bin").mkdir()
-        (folder / "work").mkdir()
-        self.state.mkdir()
-        standin = folder / "bin" / "docker"
-        standin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{docker_standin.__file__}" "$@"\n')
-        standin.chmod(0o755)
-        variables = {"DOCKER_STANDIN": str(self.state), "API_PORT": str(self.port), "API_CODE": str(ROOT)}
-        self.runner = Runner(
-            self.root,
-            folder / "work",
-            {**own_environment(folder / "bin"), **variables},
-            {
-                "actions/checkout": lambda _: None,  # the repository lies there already
-                "./.github/actions/environment": lambda _: self.environment(),
-                "actions/upload-artifact": lambda _: None,
-                "anchore/sbom-action": lambda _: None,
-                "anchore/scan-action": lambda _: None,
-            },
-            {"CHURN_DEPLOY_RUNNER": "here", "CHURN_API_URL": self.address},
-        )
-        self.edit("sample_data", rows=ROWS)
-        self.edit("serving", champion_interval=0.5)
-        self.edit("automation", ready_seconds=READY_SECONDS)
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.commit("The project")
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def environment(self) -> None:
-        """In place of `make install`: the environment that the tests run in."""
-        if not (self.root / ".venv").exists():
-            (self.root / ".venv").symlink_to(BIN.parent)
-
-    def edit(self, name: str, **changes: Any) -> None:
-        path = self.root / "conf" / "base" / "parameters" / f"{name}.yml"
-        content = yaml.safe_load(path.read_text())
-        content[name].update(changes)
-        path.write_text(yaml.safe_dump(content))
+    def __init__(self, folder: Path, s3: S3, mlflow: MlflowServer, settings: dict[str, str]) -> None:
+        super().__init__(folder, {**settings, "KEDRO_ENV": "stack"})
+        self.s3, self.mlflow, self.bucket = s3, mlflow, settings["CHURN_BUCKET"]
+        (self.root / ".git" / "info" / "exclude").write_text("conf/stack/parameters.yml\n")
 
     def train_with(self, test_share: float, policy: str = "auto") -> None:
         """Settings of this machine: they are in no commit and in no image."""
         base = self.root / "conf" / "base" / "parameters"
-        processing, training, evaluation = (
-            yaml.safe_load((base / f"{name}.yml").read_text()) for name in ("data_processing", "training", "evaluation")
-        )
+        processing, evaluation = (yaml.safe_load((base / f"{name}.yml").read_text()) for name in ("data_processing", "evaluation"))
         processing["data_processing"]["split"]["test_share"] = test_share
-        training["training"]["budgets"]["default"].update(SEARCH)
         evaluation["evaluation"]["gate"].update(policy=policy, calibration_tolerance=0.1)  # a small table: the gain decides
-        (self.root / "conf" / "local" / "parameters.yml").write_text(yaml.safe_dump({**processing, **training, **evaluation}))
-
-    def git(self, *arguments: str) -> str:
-        names = ["-c", "user.name=A Maintainer", "-c", "user.email=maintainer@example.org"]
-        done = subprocess.run(["git", *names, *arguments], cwd=self.root, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    def commit(self, message: str) -> None:
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
-
-    def push(self, workflow: str, **inputs: str) -> dict[str, Job]:
-        found = self.runner.run(workflow, {"event_name": "push", "event": {}, "sha": self.git("rev-parse", "HEAD")}, inputs)
-        logs = "\n".join(f"# {name}: {job.result}\n{job.log[-6000:]}" for name, job in found.items())
-        (self.state / "last.log").write_text(logs)
-        return found
-
-    def churn(self, *arguments: str) -> str:
-        line = [str(BIN / "churn"), *arguments]
-        done = subprocess.run(line, cwd=self.root, env=self.runner.environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        (self.root / "conf" / "stack" / "parameters.yml").write_text(yaml.safe_dump({**processing, **evaluation}))
 
     def aliases(self) -> dict[str, str]:
-        registry.connect(f"sqlite:///{self.root}/data/mlflow/mlflow.db")
+        registry.connect(self.mlflow.uri)
         return registry.aliases()
 
-    def served(self) -> str:
-        with urllib.request.urlopen(f"{self.address}/health/ready", timeout=30) as answer:
-            return json.load(answer)["model_version"]
+    def stored(self, key: str) -> bytes:
+        """An object of the stack's storage."""
+        return bytes(self.s3.client().get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
-    def container(self) -> dict[str, Any]:
-        return json.loads((self.state / "state.json").read_text())["container"]
-
-    def why(self) -> str:
-        return (self.state / "last.log").read_text()
-
-    def stop(self) -> None:
-        with contextlib.suppress(FileNotFoundError, TypeError):
-            docker_standin.stop(self.container()["pid"])
+    def ask(self, path: str, body: Any) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json", "X-API-Key": PREDICT_KEY}
+        request = urllib.request.Request(f"{self.address}{path}", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory):
-    found = Repository(tmp_path_factory.mktemp("story"))
-    yield found
-    found.stop()
+def repository(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, redis: Redis, s3: S3) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("story")
+    with shared(folder, "mlflow", lambda: start_server(postgres, s3, folder)) as state:
+        server = MlflowServer(state["uri"], state["bucket"])
+        found = Story(folder, s3, server, stack_environment(postgres, redis, s3, server))
+        yield found
+        found.stop()
 
 
-def test_1_the_first_push_promotes_and_deploys_the_first_champion(repository: Repository) -> None:
+def test_1_the_first_push_promotes_and_deploys_the_first_champion(repository: Story) -> None:
     repository.train_with(WEAK)
     jobs = repository.push("training.yaml")
     assert {name: job.result for name, job in jobs.items()} == {
@@ -156,6 +91,7 @@ def test_1_the_first_push_promotes_and_deploys_the_first_champion(repository: Re
     assert repository.served() == "1"
     steps = jobs["deploy/deploy"].steps
     assert (steps["Restart with the new image"], steps["Go back to the image and champion before"]) == ("success", "skipped")
+    assert f"API_IMAGE=churn-api:{head(repository)}" in (repository.root / ".env").read_text(), "the next start is of this image"
     assert "Version 1 serves: churn probability" in jobs["deploy/deploy"].summary
     assert [given["image"] for action, given in repository.runner.used if action.startswith("anchore/")] == [
         f"churn-api:{head(repository)}"
@@ -165,11 +101,11 @@ def test_1_the_first_push_promotes_and_deploys_the_first_champion(repository: Re
     assert f"churn-api:{repository.container()['image'].replace(':', '-')}" in tags
 
 
-def head(repository: Repository) -> str:
+def head(repository: Story) -> str:
     return repository.git("rev-parse", "HEAD")
 
 
-def test_2_a_worse_model_is_refused_with_the_numbers_and_that_is_success(repository: Repository) -> None:
+def test_2_a_worse_model_is_refused_with_the_numbers_and_that_is_success(repository: Story) -> None:
     repository.train_with(WEAKER)
     jobs = repository.push("training.yaml")
     assert (jobs["train"].result, jobs["deploy"].result) == ("success", "skipped"), repository.why()
@@ -179,9 +115,10 @@ def test_2_a_worse_model_is_refused_with_the_numbers_and_that_is_success(reposit
     assert (repository.aliases(), repository.served()) == ({"Champion": "1", "Staging": "2"}, "1")
 
 
-def test_3_a_better_model_waits_for_approval_and_the_running_api_serves_it(repository: Repository) -> None:
+def test_3_a_better_model_waits_for_approval_and_the_running_api_serves_it(repository: Story) -> None:
     before = repository.container()
     repository.train_with(GOOD, policy="approve")
+    repository.runner.variables["CHURN_APPROVAL"] = "environment"
     jobs = repository.push("training.yaml")
     assert jobs["train"].outputs == {"outcome": "awaiting-approval", "version": "3"}, repository.why()
     assert "churn promote 3" in jobs["train"].log
@@ -193,7 +130,7 @@ def test_3_a_better_model_waits_for_approval_and_the_running_api_serves_it(repos
     assert (repository.aliases(), repository.served()) == ({"Champion": "3", "Previous": "1", "Staging": "3"}, "3")
 
 
-def test_4_a_rollback_returns_under_load_without_a_failed_request(repository: Repository) -> None:
+def test_4_a_rollback_returns_under_load_without_a_failed_request(repository: Story) -> None:
     answers: list[tuple[int, str]] = []
     done = threading.Event()
     load = threading.Thread(target=ask, args=(repository, answers, done))
@@ -210,22 +147,14 @@ def test_4_a_rollback_returns_under_load_without_a_failed_request(repository: Re
     assert repository.aliases()["Champion"] == "1"
 
 
-def ask(repository: Repository, answers: list[tuple[int, str]], done: threading.Event) -> None:
-    customer = customers(repository)
+def ask(repository: Story, answers: list[tuple[int, str]], done: threading.Event) -> None:
+    customer = pd.read_parquet(io.BytesIO(repository.stored("reports/predictions.parquet")))["customer_id"].iloc[0]
     while not done.is_set():
-        body = json.dumps({"customer_id": customer}).encode()
-        request = urllib.request.Request(f"{repository.address}/predict", body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                answers.append((answer.status, json.load(answer)["model"]["version"]))
+            status, answer = repository.ask("/predict", {"customer_id": customer})
+            answers.append((status, answer["model"]["version"]))
         except OSError as error:
             answers.append((getattr(error, "code", 0), str(error)))
-
-
-def customers(repository: Repository) -> str:
-    import pandas as pd
-
-    return str(pd.read_parquet(repository.root / "data" / "reports" / "predictions.parquet")["customer_id"].iloc[0])
 
 
 def wait_for(fact, seconds: float = 120) -> None:
@@ -235,7 +164,7 @@ def wait_for(fact, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def test_5_a_deployment_that_does_not_serve_goes_back_to_the_image_and_champion_before(repository: Repository) -> None:
+def test_5_a_deployment_that_does_not_serve_goes_back_to_the_image_and_champion_before(repository: Story) -> None:
     before = repository.container()["image"]
     repository.churn("promote", "3")
     (repository.root / "broken").touch()
@@ -248,15 +177,88 @@ def test_5_a_deployment_that_does_not_serve_goes_back_to_the_image_and_champion_
     assert jobs["deploy"].steps["It serves the version, and predicts"] == "failure"
     assert jobs["deploy"].steps["Go back to the image and champion before"] == "success", repository.why()
     assert repository.container()["image"] == before
+    assert f"API_IMAGE=churn-api:{before.replace(':', '-')}" in (repository.root / ".env").read_text()
     assert (repository.aliases()["Champion"], repository.served()) == ("1", "1")
     assert "its deployment failed" in repository.churn("lineage", "3")
 
 
-def test_6_a_broken_contract_is_a_failure_and_trains_nothing(repository: Repository) -> None:
-    table = repository.root / "data" / "raw" / "churn.csv"
-    table.write_text(table.read_text().replace("Month-to-month", "Weekly"))
+def test_6_another_branch_deploys_nothing(repository: Story) -> None:
+    assert repository.push("deploy.yaml", branch="dev")["deploy"].result == "skipped"
+
+
+class GitHub(BaseHTTPRequestHandler):
+    """GitHub's API, where no training was ever dispatched."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        type(self).asked.append((self.path, self.headers["Authorization"]))
+        body = b'{"total_count": 0, "workflow_runs": []}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def github(repository: Story) -> Iterator[type[GitHub]]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), GitHub) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        repository.runner.environment |= {"GITHUB_API_URL": f"http://127.0.0.1:{server.server_port}", "GITHUB_REPOSITORY": "owner/churn"}
+        yield GitHub
+        server.shutdown()
+        thread.join()
+
+
+def test_7_changed_customers_open_an_issue_and_start_a_training(repository: Story, github: type[GitHub]) -> None:
+    features = pd.read_parquet(io.BytesIO(repository.stored("features/customer_features.parquet")))
+    changed = features.loc[features["Contract"] == "Month-to-month", "customer_id"].tolist()[:300]
+    assert repository.ask("/predict/batch", {"customer_ids": changed})[0] == 200
+    monitoring = yaml.safe_load((repository.root / "conf" / "base" / "parameters" / "monitoring.yml").read_text())["monitoring"]
+    repository.edit("monitoring", window={**monitoring["window"], "rows": 300}, drift={**monitoring["drift"], "retrain_after": 1})
+    jobs = repository.happens("monitoring.yaml", {"event_name": "schedule", "event": {}})
+    assert {name: job.result for name, job in jobs.items()} == dict.fromkeys(("monitor", "report", "retrain"), "success"), repository.why()
+    title = "Monitoring: the champion needs attention"
+    assert jobs["monitor"].outputs == {"status": "alert", "retrain": "true", "title": title}
+    assert "Contract" in jobs["monitor"].summary
+    assert github.asked == [("/repos/owner/churn/actions/workflows/training.yaml/runs?per_page=100", "Bearer a-token")]
+    listed, created, dispatched = repository.asked_of_github()
+    assert listed.startswith("issue list --state open")
+    assert created == f"issue create --title {title} --body-file issue.md"
+    assert dispatched == "workflow run training.yaml --field reason=drift"
+
+
+def test_8_a_broken_version_of_the_table_is_found_in_its_sample(repository: Story, postgres: Postgres, s3: S3) -> None:
+    versions = repository.root / ".dvc" / "config"
+    versions.write_text(versions.read_text().replace("s3://dvc", f"s3://{s3.bucket('dvc')}"))
+    good, table = repository.stored("raw/churn.csv"), repository.root / "data" / "raw" / "churn.csv"
+    table.write_bytes(good.replace(b"Month-to-month", b"Weekly"))
+    repository.command(str(repository.root / "docker" / "data.sh"), "push")
+    repository.commit("Customers of June")
     jobs = repository.push("training.yaml")
     assert (jobs["train"].result, jobs["deploy"].result) == ("failure", "skipped")
-    assert (jobs["train"].steps["Contract"], jobs["train"].steps["Train, evaluate, decide"]) == ("failure", "skipped")
+    assert [jobs["train"].steps[name] for name in STEPS] == ["failure", "skipped", "skipped", "skipped"]
+    assert "Weekly" in jobs["train"].log
+    assert repository.stored("raw/churn.csv") == good, "the table of production is as it was"
+
+    table.write_bytes(good + good.splitlines(keepends=True)[-1].replace(good.splitlines()[-1].split(b",")[0], b"a-new-customer"))
+    repository.command(str(repository.root / "docker" / "data.sh"), "push")
+    repository.command("python", "-m", "churn.automation", "table", "--sample")
+    repository.command("python", "-m", "churn.automation", "table")
+    assert repository.stored("raw/churn.csv") == table.read_bytes(), "DVC's version is the table of production"
+
+
+def test_9_a_broken_contract_is_a_failure_and_trains_nothing(repository: Story) -> None:
+    broken = repository.stored("raw/churn.csv").replace(b"Month-to-month", b"Weekly")
+    for pointer in (repository.root / "data" / "raw").glob("*.dvc"):
+        pointer.unlink()
+    repository.s3.client().put_object(Bucket=repository.bucket, Key="raw/churn.csv", Body=broken)
+    jobs = repository.push("training.yaml", reason="drift")
+    assert (jobs["train"].result, jobs["deploy"].result) == ("failure", "skipped")
+    assert [jobs["train"].steps[name] for name in STEPS] == ["success", "success", "failure", "skipped"]
     assert "Weekly" in jobs["train"].log
     assert repository.aliases() == {"Champion": "1", "Previous": "3", "Staging": "3"}
