@@ -6,7 +6,7 @@ from tests.workflows.repository import Repository
 def test_the_comparison_is_a_comment_and_moves_no_alias(tmp_path):
     repository = Repository(tmp_path)
     base = repository.git("rev-parse", "HEAD")
-    repository.search(trials=2)
+    repository.search(trials=5)
     head = repository.commit("A shorter search")
     pull_request = {"base": {"sha": base}, "head": {"sha": head, "repo": {"full_name": "owner/churn"}}, "number": 7}
     event = {"event_name": "pull_request", "event": {"pull_request": pull_request}, "ref": "refs/pull/7/merge"}

@@ -11,9 +11,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,6 +25,7 @@ from tests.services.processes import shared
 from tests.services.redis import Redis
 from tests.services.s3 import S3
 from tests.services.stack import PREDICT_KEY, stack_environment
+from tests.workflows.github_standin import GitHub, github_api
 from tests.workflows.repository import Repository
 
 WEAK, WEAKER, GOOD = 0.95, 0.97, 0.2
@@ -186,53 +186,27 @@ def test_6_another_branch_deploys_nothing(repository: Story) -> None:
     assert repository.push("deploy.yaml", branch="dev")["deploy"].result == "skipped"
 
 
-class GitHub(BaseHTTPRequestHandler):
-    """GitHub's API, where no training was ever dispatched."""
-
-    asked: ClassVar[list[tuple[str, str | None]]] = []
-
-    def do_GET(self) -> None:
-        type(self).asked.append((self.path, self.headers["Authorization"]))
-        body = b'{"total_count": 0, "workflow_runs": []}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def github(repository: Story) -> Iterator[type[GitHub]]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), GitHub) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        repository.runner.environment |= {"GITHUB_API_URL": f"http://127.0.0.1:{server.server_port}", "GITHUB_REPOSITORY": "owner/churn"}
-        yield GitHub
-        server.shutdown()
-        thread.join()
-
-
-def test_7_changed_customers_open_an_issue_and_start_a_training(repository: Story, github: type[GitHub]) -> None:
+def test_7_changed_customers_open_an_issue_and_start_a_training(repository: Story) -> None:
     features = pd.read_parquet(io.BytesIO(repository.stored("features/customer_features.parquet")))
     changed = features.loc[features["Contract"] == "Month-to-month", "customer_id"].tolist()[:300]
     assert repository.ask("/predict/batch", {"customer_ids": changed})[0] == 200
     monitoring = yaml.safe_load((repository.root / "conf" / "base" / "parameters" / "monitoring.yml").read_text())["monitoring"]
     repository.edit("monitoring", window={**monitoring["window"], "rows": 300}, drift={**monitoring["drift"], "retrain_after": 1})
-    jobs = repository.happens("monitoring.yaml", {"event_name": "schedule", "event": {}})
+    with github_api() as address:
+        repository.runner.environment |= {"GITHUB_API_URL": address, "GITHUB_REPOSITORY": "owner/churn"}
+        jobs = repository.happens("monitoring.yaml", {"event_name": "schedule", "event": {}})
     assert {name: job.result for name, job in jobs.items()} == dict.fromkeys(("monitor", "report", "retrain"), "success"), repository.why()
     title = "Monitoring: the champion needs attention"
     assert jobs["monitor"].outputs == {"status": "alert", "retrain": "true", "title": title}
     assert "Contract" in jobs["monitor"].summary
-    assert github.asked == [("/repos/owner/churn/actions/workflows/training.yaml/runs?per_page=100", "Bearer a-token")]
+    assert GitHub.asked == [("/repos/owner/churn/actions/workflows/training.yaml/runs?per_page=100", "Bearer a-token")]
     listed, created, dispatched = repository.asked_of_github()
     assert listed.startswith("issue list --state open")
     assert created == f"issue create --title {title} --body-file issue.md"
     assert dispatched == "workflow run training.yaml --field reason=drift"
 
 
-def test_8_a_broken_version_of_the_table_is_found_in_its_sample(repository: Story, postgres: Postgres, s3: S3) -> None:
+def test_8_a_broken_version_of_the_table_is_found_in_its_sample(repository: Story, s3: S3) -> None:
     versions = repository.root / ".dvc" / "config"
     versions.write_text(versions.read_text().replace("s3://dvc", f"s3://{s3.bucket('dvc')}"))
     good, table = repository.stored("raw/churn.csv"), repository.root / "data" / "raw" / "churn.csv"
