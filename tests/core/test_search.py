@@ -14,6 +14,7 @@ from churn.core.modelling.linear_trees import linear_booster
 from churn.core.modelling.model import feature_types
 from churn.core.modelling.search import LIBRARY_DEFAULTS, STARTERS
 from churn.core.modelling.training import TrainedModel, TrainingParameters, train
+from churn.core.split import folds
 
 FEATURES = (
     Feature(name="plan", type="category", values=("basic", "plus", "pro", "never sold"), label="Plan"),
@@ -176,9 +177,20 @@ def test_a_large_table_is_searched_on_some_rows_and_fitted_on_all(table):
 def test_too_few_churners_are_named_before_anything_is_fitted(table):
     rows, churned, ids = table
     few = np.zeros_like(churned)
-    few[:2] = True
-    with pytest.raises(ChurnError, match="800 training rows with 2 churners do not fill"):
+    few[:1] = True
+    with pytest.raises(ChurnError, match="800 training rows with 1 churners do not fill even 2 folds"):
         fit(rows, few, ids)
+
+
+def test_so_few_churners_that_a_fold_would_lack_them_get_fewer_folds(table, caplog):
+    rows, _, ids = table
+    thirds, halves = folds(ids, 3), folds(ids, 2)
+    few = np.zeros(len(ids), bool)
+    few[[*np.flatnonzero((thirds == 0) & (halves == 0))[:6], *np.flatnonzero((thirds == 2) & (halves == 1))[:5]]] = True
+    fitted = fit(rows, few, ids, quick(budgets={"quick": {**BUDGET, "trials": 4}}))
+    assert all(len(trial["rounds"]) == 2 for trial in fitted.trials)
+    assert np.isfinite(fitted.oof).all()
+    assert "2 folds instead of 3" in caplog.text
 
 
 def test_a_budget_that_is_not_listed_is_refused_with_the_choices():

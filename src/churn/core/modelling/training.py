@@ -1,6 +1,7 @@
 """From training rows to one model: search inside folds, choose members, fit them on all rows, merge."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,8 +23,11 @@ from churn.core.modelling.model import ChurnModel, build_model
 from churn.core.modelling.search import Trial, search
 from churn.core.split import folds
 
-SAMPLE_DIGITS = 16
+SEARCH_DIGITS = 16
 """Where in the MD5 hex digest the sample for the search reads its 16 digits: independent of the test split and the folds."""
+FEWEST_FOLDS = 2
+
+logger = logging.getLogger(__name__)
 
 
 class BudgetParameters(BaseModel):
@@ -115,14 +119,15 @@ def train(  # noqa: PLR0913 - the table in three parts, the declaration in two, 
         progress: show a progress bar on standard error.
 
     Raises:
-        ChurnError: if there are too few rows of either class to fill the folds.
+        ChurnError: if there are too few rows of either class to fill two folds.
     """
     filled = learn_categories(features, rows)
     codes = encode(filled, rows)
     outcomes = np.asarray(churned, bool).astype(np.float32)
     order = _order(customer_ids, codes, outcomes)
     ids = [customer_ids[place] for place in order]
-    table = Examples(codes[order], outcomes[order], folds(ids, parameters.final_folds(len(ids))), filled)
+    fold = _filled_folds(ids, outcomes[order], parameters.final_folds(len(ids)))
+    table = Examples(codes[order], outcomes[order], fold, filled)
     choice, trials, blend = _fit(table, ids, parameters, progress)
     model = build_model(blend.booster, filled, rows.iloc[order], threshold=threshold, schema_sha256=schema_sha256)
     oof = np.empty(len(order))
@@ -142,8 +147,8 @@ def _order(customer_ids: Sequence[str], codes: NDArray[np.float32], outcomes: ND
 def _fit(table: Examples, ids: Sequence[str], parameters: TrainingParameters, progress: bool) -> tuple[Choice, list[dict[str, Any]], Blend]:
     budget = parameters.chosen
     few = _sample(ids, parameters.search_rows)
-    searched = Examples(table.codes[few], table.churned[few], folds((ids[place] for place in few), budget.folds), table.features)
-    _check(searched, budget.folds)
+    fold = _filled_folds([ids[place] for place in few], table.churned[few], budget.folds)
+    searched = Examples(table.codes[few], table.churned[few], fold, table.features)
     with ThreadPoolExecutor(parameters.threads or os.cpu_count() or 1) as pool:
         trials = _search(pool, searched, parameters, progress)
         choice = choose(trials, searched, parameters.members(len(ids)))
@@ -164,19 +169,24 @@ def _sample(ids: Sequence[str], count: int) -> NDArray[np.int64]:
     """The places of at most `count` rows, those of the lowest hashes, in order."""
     if len(ids) <= count:
         return np.arange(len(ids))
-    digests = (hashlib.md5(key.encode(), usedforsecurity=False).digest()[SAMPLE_DIGITS // 2 :] for key in ids)
+    digests = (hashlib.md5(key.encode(), usedforsecurity=False).digest()[SEARCH_DIGITS // 2 :] for key in ids)
     hashes = np.fromiter((int.from_bytes(digest) for digest in digests), np.uint64, len(ids))
     return np.sort(np.argsort(hashes, kind="stable")[:count])
 
 
-def _check(examples: Examples, count: int) -> None:
-    for fold in range(count):
-        inside = examples.churned[examples.fold == fold]
-        if not 0 < inside.sum() < len(inside):
-            raise ChurnError(
-                f"{len(examples.churned)} training rows with {int(examples.churned.sum())} churners do not fill {count} folds "
-                "with both classes. Bring more rows, or lower `folds` of the budget in conf/base/parameters/training.yml."
-            )
+def _filled_folds(ids: Sequence[str], churned: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+    """The fold of each row (n,): the largest number of folds, up to `most`, of which each holds churners and stayers."""
+    for count in range(most, FEWEST_FOLDS - 1, -1):
+        found = folds(ids, count)
+        rows, churners = np.bincount(found, minlength=count), np.bincount(found, churned, count)
+        if (churners > 0).all() and (churners < rows).all():
+            if count < most:
+                logger.warning("%d folds instead of %d: more would leave one without churners or without stayers", count, most)
+            return found
+    raise ChurnError(
+        f"{len(ids)} training rows with {int(churned.sum())} churners do not fill even {FEWEST_FOLDS} folds with both classes. "
+        "Bring more rows of the rarer class, or check the target's `positive` value in conf/base/parameters/customers.yml."
+    )
 
 
 @contextmanager
