@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from churn.config import Config
+from churn.config import Config, dataset_path
 from churn.core.errors import ChurnError
 from churn.io.files.places import is_file, read_text
+from churn.io.models.registry import CUSTOMERS_SHA256
 
 SHOWN = {
     "roc_auc": "ROC-AUC",
@@ -16,26 +17,32 @@ SHOWN = {
     "top_decile_lift": "top-decile lift",
 }
 """Metrics of the summary, with the name people use."""
+STALE = (
+    "Model            none of this table yet: the newest decision and its metrics are of an earlier one",
+    "Next             kedro run --pipelines feature_store,training,evaluation",
+)
 
 
 def run_summary(config: Config) -> str:
     """Rows, metrics with intervals, the decision and why, the reports, and what to do next.
 
     Raises:
-        ChurnError: if no run has finished yet.
+        ChurnError: if no run has finished yet, or a report is damaged.
     """
-    reports = f"{config.path(config.settings['storage'])}/reports"
-    data, decision, metrics = (_read(f"{reports}/{name}.json") for name in ("data_summary", "decision", "test_metrics"))
-    lines = [
-        *_table_lines(config, data),
-        f"Test customers   {data['test']:,}, whom no model was trained on; 95% intervals in brackets",
+    data, decision, metrics = (_read(config, name) for name in ("data_summary", "decision", "test_metrics"))
+    fresh = decision.get(CUSTOMERS_SHA256) == data.get(CUSTOMERS_SHA256)
+    return "\n".join([*_table_lines(config, data), *(_model_lines(config, data, decision, metrics) if fresh else STALE)])
+
+
+def _model_lines(config: Config, data: dict[str, Any], decision: dict[str, Any], metrics: dict[str, float]) -> list[str]:
+    of_table = "" if decision["customers"] == data["test"] else f" of the {data['test']:,}"
+    return [
+        f"Test customers   {decision['customers']:,}{of_table}, whom no model was trained on; 95% intervals in brackets",
         *(f"  {text:<18} {_interval(metrics, f'challenger_{name}')}{_beside(metrics, name)}" for name, text in SHOWN.items()),
         f"Decision         version {decision['version']}: {decision['outcome']}. {decision['reason']}",
-        f"Reports          {config.settings['storage']}/reports/evaluation.html, "
-        f"{config.settings['storage']}/reports/monitoring/report.html",
+        f"Reports          {_shown_path(config, 'evaluation_report')}, {_shown_path(config, 'monitoring_report')}",
         "Next             churn status | kedro viz run | kedro mlflow ui  (in .venv/bin, or after: source .venv/bin/activate)",
     ]
-    return "\n".join(lines)
 
 
 def status_text(versions: Iterable[Any], moves: Sequence[Any] = ()) -> str:
@@ -53,7 +60,11 @@ def status_text(versions: Iterable[Any], moves: Sequence[Any] = ()) -> str:
 
 
 def _table_lines(config: Config, data: dict[str, Any]) -> list[str]:
-    blanks = ", ".join(f"{count} blank {column} set as declared" for column, count in data["blanks"].items() if count)
+    columns = config.declaration.columns
+    blanks = ", ".join(
+        f"{count} blank {name} {'left empty' if name in columns and columns[name].blank is None else 'set as declared'}"
+        for name, count in data["blanks"].items()
+    )
     lines = [
         f"Table            {data['source']['name']}: {data['rows_in']:,} rows in, {data['rows_out']:,} out"
         f" ({data['train']:,} to train, {data['test']:,} to test); churn rate {data['churn_rate']:.1%}"
@@ -71,15 +82,23 @@ def _table_lines(config: Config, data: dict[str, Any]) -> list[str]:
 
 
 def _sample(config: Config) -> dict[str, Any]:
-    path = f"{config.path(config.settings['storage'])}/raw/sample.json"
-    return json.loads(read_text(path)) if is_file(path) else {}
+    return _read(config, "sample_note") if is_file(dataset_path(config, "sample_note")) else {}
 
 
-def _read(path: str) -> dict[str, Any]:
-    if not is_file(path):
-        raise ChurnError(f"There is no {path} yet: run `kedro run` first.")
-    found: dict[str, Any] = json.loads(read_text(path))
+def _read(config: Config, name: str) -> dict[str, Any]:
+    path = dataset_path(config, name)
+    try:
+        found: dict[str, Any] = json.loads(read_text(path))
+    except FileNotFoundError:
+        raise ChurnError(f"There is no {path} yet: run `kedro run` first.") from None
+    except ValueError as error:
+        raise ChurnError(f"{path} is damaged ({error}): run `kedro run` to write it again.") from None
     return found
+
+
+def _shown_path(config: Config, name: str) -> str:
+    """A dataset's place as a user in the project's folder types it."""
+    return dataset_path(config, name).removeprefix(f"{config.root}/")
 
 
 def _interval(metrics: dict[str, float], name: str) -> str:

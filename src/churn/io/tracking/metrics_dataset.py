@@ -1,16 +1,25 @@
 """Metrics as a JSON file that the tracking server gets too."""
 
-from kedro_datasets.json import JSONDataset
+from typing import Any
+
+from churn.io.files.whole import WholeFileDataset
 
 
-class MetricsDataset(JSONDataset):  # type: ignore[misc]  # kedro-datasets has no types
+class MetricsDataset(WholeFileDataset):
     """A flat mapping of metric to number; inside a tracked run it is logged in one call.
 
     kedro-mlflow's own metric datasets keep no file and send each metric by itself. It turns
     `_logging_activated` off for pipelines that are not tracked.
+
+    Args:
+        filepath: where the file is, local or remote.
+        options: what `json.JSONDataset` takes.
     """
 
     _logging_activated = True
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None, **options: Any) -> None:
+        super().__init__({"type": "json.JSONDataset", "filepath": filepath, **options}, metadata)
 
     def save(self, data: dict[str, float]) -> None:
         """Write the file and log the metrics to the active run, if there is one."""

@@ -3,11 +3,12 @@
 from typing import Any
 
 from kedro.utils import load_obj
-from kedro_datasets.json import JSONDataset
 from pydantic import BaseModel
 
+from churn.io.files.whole import WholeFileDataset
 
-class PydanticDataset(JSONDataset):  # type: ignore[misc]  # kedro-datasets has no types
+
+class PydanticDataset(WholeFileDataset):
     """A JSON file that is saved from, and loads as, one pydantic model.
 
     Args:
@@ -16,8 +17,8 @@ class PydanticDataset(JSONDataset):  # type: ignore[misc]  # kedro-datasets has 
         options: what `json.JSONDataset` takes.
     """
 
-    def __init__(self, *, filepath: str, model: str, **options: Any) -> None:
-        super().__init__(filepath=filepath, **options)
+    def __init__(self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None, **options: Any) -> None:
+        super().__init__({"type": "json.JSONDataset", "filepath": filepath, **options}, metadata)
         self._model: type[BaseModel] = load_obj(model)
 
     def load(self) -> BaseModel:
