@@ -119,12 +119,22 @@ def count_customers(customers: Table) -> Table:
     )
 
 
-def summarise(sides: Rows, checked: Mapping[str, Any], fingerprint: Mapping[str, Any], parameters: ProcessingParameters) -> dict[str, Any]:
-    """What went in and what came out, for the report and the terminal."""
+def summarise(
+    sides: Rows,
+    checked: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
+    written: Mapping[str, Any],
+    _features: Table,
+    declaration: Declaration,
+    parameters: ProcessingParameters,
+) -> dict[str, Any]:
+    """What went in and what came out, for the report and the terminal; the hash of the written customers binds training to it."""
     by_side = {row[SPLIT]: row for row in sides}
     rows = sum(row["rows"] for row in sides)
     return {
         "source": dict(fingerprint),
+        "customers_sha256": written["sha256"],
+        "schema_sha256": declaration.sha256,
         "rows_in": checked["rows"],
         "rows_out": rows,
         "train": by_side["train"]["rows"],

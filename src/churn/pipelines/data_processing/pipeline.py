@@ -29,7 +29,8 @@ def create_pipeline() -> Pipeline:
             node(nodes.count_customers, "customers@ibis", "customer_counts", name="count_customers"),
             node(
                 nodes.summarise,
-                ["customer_counts", "table_check", "raw_fingerprint", "params:data_processing"],
+                # Written last: training goes by it, so the files it vouches for have to be there.
+                ["customer_counts", "table_check", "raw_fingerprint", "customers@fingerprint", "customer_features", declared, parameters],
                 "data_summary",
                 name="summarise",
             ),

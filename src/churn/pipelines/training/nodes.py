@@ -1,5 +1,6 @@
 """Training: point-in-time rows, a challenger, a baseline, and what goes into the registry."""
 
+import json
 from typing import Any
 
 from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Declaration
@@ -10,18 +11,26 @@ from churn.core.lazy_types import DataFrame
 from churn.core.modelling.baseline import Baseline, fit_baseline
 from churn.core.modelling.training import TrainedModel, TrainingParameters, train
 from churn.io.features.feature_store import SERVICE
-from churn.io.models.registry import Candidate
+from churn.io.models.registry import CUSTOMERS_SHA256, SPLIT_PARAMETERS, Candidate
 
 EXPLAINED = 1000
 """Training rows that the feature importance is averaged over."""
 
 
-def entity_rows(labels: DataFrame, registered: list[str], customers: Declaration) -> DataFrame:
+def entity_rows(
+    labels: DataFrame, written: dict[str, Any], data_summary: dict[str, Any], registered: list[str], customers: Declaration
+) -> DataFrame:
     """Whom to ask the feature store about, and as of when; the outcome and the split ride along.
 
     Raises:
-        ChurnError: if the feature store holds other features than are declared.
+        ChurnError: if the processed customers are not those of the summary and of the present declaration, or the feature
+            store holds other features than are declared: the lineage of the model would be false.
     """
+    if (written["sha256"], customers.sha256) != (data_summary.get("customers_sha256"), data_summary.get("schema_sha256")):
+        raise ChurnError(
+            "The processed customers do not belong to the present declaration (conf/base/parameters/customers.yml), or data processing "
+            "did not finish. Run `kedro run --pipelines data_processing,feature_store` first."
+        )
     if registered != [feature.name for feature in customers.features]:
         raise ChurnError("The feature store holds other features than are declared. Run `kedro run --pipelines feature_store` first.")
     return labels[[CUSTOMER_ID, EVENT_TIMESTAMP, CHURNED, SPLIT]]
@@ -74,6 +83,8 @@ def candidate(
         "git_sha": git_commit,
         "data_sha256": data_summary["source"]["sha256"],
         "data_md5": data_summary["source"]["md5"],
+        CUSTOMERS_SHA256: data_summary["customers_sha256"],
+        SPLIT_PARAMETERS: json.dumps(data_summary["split"]),
         "schema_sha256": trained.model.spec.schema_sha256,
         "feature_service": SERVICE,
     }

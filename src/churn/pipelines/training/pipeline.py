@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.entity_rows,
-                ["customers@labels", "feature_definitions", "params:customers"],
+                ["customers@labels", "customers@fingerprint", "data_summary", "feature_definitions", "params:customers"],
                 "historical_features",
                 name="entity_rows",
             ),
