@@ -4,10 +4,9 @@ from scipy import stats
 
 from churn.core.evaluation.comparison import auc_difference, average_precision_difference, compare
 from churn.core.evaluation.metrics import log_loss
-from churn.core.evaluation.profit import Costs, profit
+from churn.core.evaluation.profit import profit
 from churn.core.evaluation.ranking import average_precision, delong
-
-COSTS = Costs()
+from tests.parameters import COSTS
 
 
 def models(seed=0, n=1409, blurs=(0.2, 0.6)):

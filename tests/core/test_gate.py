@@ -3,15 +3,15 @@ import pytest
 from pydantic import ValidationError
 
 from churn.core.evaluation.comparison import compare
-from churn.core.evaluation.evaluate import evaluate
+from churn.core.evaluation.evaluate import EvaluationParameters, evaluate
 from churn.core.evaluation.gate import decide
-from churn.core.evaluation.gate_rules import Contender, GateParameters, comparison_rules
-from churn.core.evaluation.profit import Costs, profit, profit_threshold
+from churn.core.evaluation.gate_rules import Contender, comparison_rules
+from churn.core.evaluation.profit import profit, profit_threshold
+from tests.parameters import COSTS, EVALUATION
 
-COSTS = Costs()
 CUT = profit_threshold(COSTS)
-RULES = GateParameters()
-REFRESH = GateParameters.model_validate({"comparison": {"path": "non-inferiority"}})
+RULES = EVALUATION.gate
+REFRESH = RULES.model_copy(update={"comparison": RULES.comparison.model_copy(update={"path": "non-inferiority"})})
 
 
 def sigmoid(z):
@@ -90,8 +90,8 @@ def test_at_most_one_of_twenty_equal_models_is_promoted():
     for seed in range(150):
         rng, z, y = customers(seed)
         ours, theirs = (sigmoid(z + rng.normal(0, 0.25, y.size)) for _ in range(2))
-        found = Contender("2", "hash", ours, {"profit": profit(y, ours, CUT, COSTS)})
-        promoted += all(rule.passed for rule in comparison_rules(y, found, compare(y, (ours, CUT), (theirs, CUT), COSTS), RULES))
+        pair = [Contender(str(i), str(i), p, {"profit": profit(y, p, CUT, COSTS)}) for i, p in enumerate((ours, theirs))]
+        promoted += all(rule.passed for rule in comparison_rules(y, *pair, compare(y, (ours, CUT), (theirs, CUT), COSTS), RULES))
     assert promoted <= 0.05 * 150
 
 
@@ -139,7 +139,7 @@ def test_a_better_model_with_a_bad_threshold_earns_less_and_is_rejected():
 
 def test_a_sharper_model_that_predicts_too_much_is_rejected():
     rng, z, y = customers(1, 4000)
-    decision = meet(y, sigmoid(z + 0.25), sigmoid(z + 0.25 + rng.normal(0, 0.9, y.size)))
+    decision = meet(y, sigmoid(z + 0.25), sigmoid(0.7 * z - 0.35 + rng.normal(0, 0.7, y.size)))
     assert {"mean_prediction", "calibration_noise"} <= failed(decision)
     assert decision.outcome == "rejected"
 
@@ -166,9 +166,71 @@ def test_thresholds_are_data():
     assert failed(decision) == {"minimum_f1", "maximum_log_loss"}
 
 
+def bounds(**minimum):
+    return EvaluationParameters.model_validate(EVALUATION.model_dump() | {"gate": RULES.model_dump() | {"minimum": minimum}}).gate
+
+
 def test_a_metric_that_does_not_exist_is_named():
     with pytest.raises(ValidationError, match="no such metric: auc"):
-        GateParameters(minimum={"auc": 0.8})
+        bounds(auc=0.8)
+
+
+def test_every_metric_of_the_report_may_be_a_minimum():
+    _, z, y = customers()
+    ours = contender(y, sigmoid(z))
+    rules = bounds(**ours.metrics)
+    assert {"minimum_profit", "minimum_empc", "minimum_profit_share"} <= {r.name for r in decide(y, ours, None, None, rules).rules}
+
+
+def test_correct_models_of_rare_churn_are_not_refused_for_calling_few():
+    refused = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(-6.2, 1.6, 1500)
+        y = rng.random(1500) < sigmoid(z)
+        if y.any():
+            refused += "minimum_f1_lift_high" in failed(decide(y, contender(y, sigmoid(z)), None, None, RULES))
+    assert refused <= 1
+
+
+def test_calls_that_hit_fewer_than_a_lottery_are_refused():
+    _, z, y = customers()
+    assert "minimum_f1_lift_high" in failed(decide(y, contender(y, sigmoid(-z - 2.9)), None, None, RULES))
+
+
+def test_a_challenger_that_is_calibrated_no_worse_than_the_champion_passes():
+    rng, z, y = customers(1, 4000)
+    champion = sigmoid(z + 0.5 + rng.normal(0, 0.9, y.size))
+    decision = meet(y, sigmoid(z + 0.25), champion)
+    assert decision.outcome == "promoted"
+    bounds_met = {rule.name: rule.bound for rule in decision.rules}
+    assert bounds_met["calibration_noise"] == pytest.approx(contender(y, champion).metrics["ece"])
+    assert bounds_met["mean_prediction"] == pytest.approx(champion.mean() - y.mean())
+
+
+def test_a_champion_that_cannot_score_these_customers_is_named_and_not_compared_with():
+    _, z, y = customers()
+    misfits = tuple(f"{name} is missing" for name in ("gender", "tenure", "Contract", "Partner"))
+    champion = Contender("1", "hash of 1", np.empty(0), {}, misfits)
+    decision = decide(y, contender(y, sigmoid(z)), champion, None, RULES)
+    assert (decision.outcome, decision.champion, decision.path, decision.misfits) == ("promoted", "1", None, misfits)
+    assert "the champion, version 1, was trained on a table with other columns" in decision.reason
+    assert "(gender is missing; tenure is missing; Contract is missing; and 1 more)" in decision.reason
+    worse = decide(y, contender(y, sigmoid(z) ** 0.5), champion, None, RULES)
+    assert worse.outcome == "rejected"
+    assert "version 1" in worse.reason
+
+
+def test_a_model_that_was_rolled_back_is_not_promoted_again_by_itself():
+    rng, z, y = customers(1, 4000)
+    pair = sigmoid(z), sigmoid(0.8 * z - 0.25 + rng.normal(0, 0.7, y.size))
+    found = compare(y, *((p, CUT) for p in pair), COSTS)
+    ours, champion = (contender(y, p, version) for p, version in zip(pair, ("3", "1"), strict=True))
+    assert decide(y, ours, champion, found, RULES).outcome == "promoted"
+    decision = decide(y, ours, champion, found, RULES, rolled_back="2")
+    assert decision.outcome == "rejected"
+    assert "model of version 2" in decision.reason
+    assert "churn promote 3" in decision.reason
 
 
 def test_a_decision_survives_json():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from churn.core.evaluation import plots
-from churn.core.evaluation.profit import Costs
+from tests.parameters import COSTS
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_calibration_curve_names_error_and_floor(scored):
 def test_gain_and_profit_draw_every_model_with_or_without_a_champion(scored, shown):
     y, models = scored
     some = {name: models[name] for name in shown}
-    for figure in (plots.gain_curve(y, some), plots.profit_curve(y, some, 0.164, Costs())):
+    for figure in (plots.gain_curve(y, some), plots.profit_curve(y, some, 0.164, COSTS)):
         labels = " ".join(text.get_text() for text in figure.axes[0].get_legend().get_texts())
         assert [name for name in models if name in labels] == [name for name in models if name in shown]
         assert png(figure) == b"\x89PNG"

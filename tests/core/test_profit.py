@@ -6,8 +6,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from churn.core.evaluation.profit import Costs, customer_profits, empc, gain_curve, profit, profit_curve, profit_threshold
-
-COSTS = Costs()
+from tests.parameters import COSTS
 
 
 @st.composite
@@ -92,6 +91,6 @@ def test_empc_lies_between_the_best_fixed_profit_and_knowing_everything():
 
 def test_costs_with_which_no_campaign_pays_are_refused():
     with pytest.raises(ValidationError, match="loses money"):
-        Costs(clv=12, offer=10, contact=1)
+        Costs.model_validate(COSTS.model_dump() | {"clv": 12})
     with pytest.raises(ValidationError, match="both 0"):
-        Costs(offer=0, contact=0)
+        Costs.model_validate(COSTS.model_dump() | {"offer": 0, "contact": 0})

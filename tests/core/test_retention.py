@@ -16,7 +16,7 @@ FEATURES = (
     Feature(name="tenure", type="integer", unit="month", label="Tenure"),
     Feature(name="charges", type="number", unit="USD", label="Monthly charges"),
 )
-COSTS = Costs(clv=300, offer=20, contact=2, success_rate=0.25)
+COSTS = Costs(clv=300, offer=20, contact=2, success_rate=0.25, success_evidence=20)
 
 
 def table(rows: int, seed: int = 0) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.core.split import folds, hex_bound
+from churn.core.split import folds, held_out, hex_bound
 
 IDS = [f"customer-{number}" for number in range(20_000)]
 
@@ -31,6 +31,11 @@ def test_a_larger_share_keeps_who_was_in_the_test(one: float, other: float, key:
 def test_a_share_lies_between_0_and_1(share: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         hex_bound(share)
+
+
+@given(st.lists(st.text()), st.floats(0.001, 0.999))
+def test_it_is_the_engines_split(keys: list[str], share: float) -> None:
+    assert held_out(keys, share).tolist() == [in_test(key, share) for key in keys]
 
 
 def test_folds_are_even_and_independent_of_the_test_split() -> None:

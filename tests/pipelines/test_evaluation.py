@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -11,8 +12,7 @@ from kedro.runner import SequentialRunner
 
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
-from churn.core.evaluation.evaluate import EvaluationParameters
-from churn.core.evaluation.profit import Costs, profit_threshold
+from churn.core.evaluation.profit import profit_threshold
 from churn.core.modelling.baseline import fit_baseline
 from churn.core.modelling.encoding import encode
 from churn.core.modelling.model import build_model, feature_types
@@ -21,6 +21,7 @@ from churn.io.models.registry import RegisteredModel
 from churn.pipelines.evaluation import create_pipeline
 from churn.pipelines.evaluation.nodes import of_model
 from churn.pipelines.evaluation.pipeline import PLOTS
+from tests.parameters import COSTS, EVALUATION
 
 CUSTOMERS = Declaration.model_validate(
     {
@@ -34,7 +35,10 @@ CUSTOMERS = Declaration.model_validate(
         },
     }
 )
-COSTS = Costs()
+
+
+HELD_OUT = '{"test_share": 0.5, "test_from": "2026-01-15T00:00:00Z"}'
+"""The tag of a champion that was trained on half of the customers, and on none in time after that."""
 
 
 def table(rows, seed):
@@ -42,6 +46,7 @@ def table(rows, seed):
     frame = pd.DataFrame(
         {
             "customer_id": [f"c{seed}-{i:05d}" for i in range(rows)],
+            "event_timestamp": pd.date_range("2026-01-01", "2026-01-31", rows, tz="UTC"),
             "contract": rng.choice(["monthly", "<b>yearly"], rows),
             "senior": rng.random(rows) < 0.2,
             "tenure": rng.integers(0, 72, rows),
@@ -52,13 +57,13 @@ def table(rows, seed):
     return frame.assign(churned=rng.random(rows) < 1 / (1 + np.exp(-eta)))
 
 
-def fit(frame):
-    codes = encode(CUSTOMERS.features, frame)
-    kinds = feature_types(CUSTOMERS.features)
+def fit(frame, features=CUSTOMERS.features):
+    codes = encode(features, frame)
+    kinds = feature_types(features)
     data = xgboost.DMatrix(codes, frame["churned"], feature_types=kinds, enable_categorical=True)
     options = {"objective": "binary:logistic", "max_depth": 2, "eta": 0.1, "nthread": 1}
     booster = xgboost.train(options, data, 80)
-    return build_model(booster, CUSTOMERS.features, frame, threshold=profit_threshold(COSTS), schema_sha256=CUSTOMERS.sha256)
+    return build_model(booster, features, frame, threshold=profit_threshold(COSTS), schema_sha256=CUSTOMERS.sha256)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,16 @@ def models():
     noise = train_rows.assign(contract=np.random.default_rng(0).permutation(train_rows["contract"]))
     good, weak = fit(train_rows), fit(noise)
     baseline = fit_baseline(train_rows, train_rows["churned"].to_numpy(bool), CUSTOMERS.features)
-    return {"good": RegisteredModel("2", good, {}), "weak": RegisteredModel("1", weak, {}), "baseline": baseline}
+    other = tuple(feature.model_copy(update={"name": f"other_{feature.name}"}) for feature in CUSTOMERS.features)
+    foreign = fit(train_rows.rename(columns=lambda name: f"other_{name}").assign(churned=train_rows["churned"]), other)
+    return {
+        "good": RegisteredModel("2", good, {}),
+        "weak": RegisteredModel("1", weak, {}),
+        "foreign": RegisteredModel("1", foreign, {"split": HELD_OUT}),
+        "other_split": RegisteredModel("1", weak, {"split": HELD_OUT}),
+        "again": RegisteredModel("4", good, {"customers_sha256": "c"}, rolled_back="3"),
+        "baseline": baseline,
+    }
 
 
 class Kept(AbstractDataset):
@@ -96,7 +110,7 @@ def evaluate(models, challenger, champion, test_rows, until="promotion"):
         "baseline_model": models["baseline"],
         "params:customers": CUSTOMERS,
         "params:costs": COSTS,
-        "params:evaluation": EvaluationParameters(),
+        "params:evaluation": EVALUATION,
         "params:monitoring": MonitoringParameters(),
     }
     pipeline, outputs = create_pipeline().to_outputs(until) if until != "promotion" else create_pipeline(), {}
@@ -203,3 +217,41 @@ def test_test_customers_of_one_class_stop_the_run_with_advice(models):
     rows = table(200, 2)
     with pytest.raises(ChurnError, match="one class only"):
         evaluate(models, "good", None, rows.assign(churned=False), until="decision")
+
+
+def test_a_champion_of_another_table_is_named_kept_for_rollback_and_not_compared_with(models):
+    found = evaluate(models, "good", "foreign", table(2000, 2))
+    decision, told = found["decision"], found["promotion"]
+    assert (decision["outcome"], decision["champion"], told["expected_champion"]) == ("promoted", "1", "1")
+    assert "version 1, was trained on a table with other columns" in decision["reason"]
+    assert "other_contract is missing" in decision["reason"]
+    assert (set(found["comparisons"]), len(found["predictions"])) == ({"baseline"}, 2000)
+    assert "without champion version 1, which cannot score this table" in found["evaluation_report"]
+
+
+def test_customers_that_the_champion_was_trained_on_are_left_out(models):
+    rows = table(2000, 2)
+    found = evaluate(models, "good", "other_split", rows)
+    ids = set(found["predictions"]["customer_id"])
+    expected = [
+        key
+        for key, at in zip(rows["customer_id"], rows["event_timestamp"], strict=True)
+        if hashlib.md5(key.encode()).hexdigest()[0] in "01234567" and at >= pd.Timestamp("2026-01-15", tz="UTC")
+    ]
+    assert ids == set(expected)
+    assert found["decision"]["customers"] == len(expected) < 700
+    assert sum(segment["customers"] for segment in found["segments"] if segment["feature"] == "senior") == len(expected)
+    assert (found["model_reference"].rows["split"] == "test").sum() == len(expected)
+
+
+def test_no_customer_that_both_held_out_is_an_error_that_says_why(models):
+    rows = table(500, 2).assign(event_timestamp=pd.Timestamp("2026-01-02", tz="UTC"))
+    with pytest.raises(ChurnError, match=r"test_share 0\.5, test_from 2026-01-15"):
+        evaluate(models, "good", "other_split", rows, until="decision")
+
+
+def test_a_model_that_was_rolled_back_is_rejected_and_the_table_is_on_record(models):
+    decision = evaluate(models, "again", "weak", table(2000, 2), until="decision")["decision"]
+    assert (decision["outcome"], decision["customers_sha256"]) == ("rejected", "c")
+    assert "model of version 3" in decision["reason"]
+    assert "churn promote 4" in decision["reason"]

@@ -259,3 +259,28 @@ def test_a_record_that_does_not_answer_is_named_without_the_secret():
     with pytest.raises(ChurnError, match=r"127\.0\.0\.1:9/churn, does not answer") as found:
         PromotionRecord("postgresql+psycopg://churn:sesame@127.0.0.1:9/churn").moves()
     assert "sesame" not in str(found.value)
+
+
+def test_a_rollback_is_remembered_until_the_model_becomes_champion_again(record):
+    hashes = {version: registry.version_entry(version).tags[registry.MODEL_SHA256] for version in ("1", "2", "3")}
+    gate(record, "2")
+    assert promotion.rolled_back(record) == {}
+    roll_back(record)
+    assert promotion.rolled_back(record) == {hashes["2"]: "2"}
+    gate(record, "3")
+    assert promotion.rolled_back(record) == {hashes["2"]: "2"}
+    gate(record, "2")
+    assert promotion.rolled_back(record) == {}
+
+
+def test_a_new_version_of_the_same_model_counts_as_that_model(record):
+    gate(record, "2")
+    roll_back(record)
+    registry.tag("4", {registry.MODEL_SHA256: registry.version_entry("2").tags[registry.MODEL_SHA256]})
+    gate(record, "4")
+    assert promotion.rolled_back(record) == {}
+
+
+def roll_back(record: PromotionRecord) -> None:
+    """`churn rollback` without the model files, which these versions lack."""
+    promotion._move(record, promotion.ROLLBACK, lambda _: str(registry.aliases()[PREVIOUS]), "because", {})

@@ -14,11 +14,12 @@ import pytest
 from churn.core.evaluation.comparison import compare
 from churn.core.evaluation.evaluate import evaluate
 from churn.core.evaluation.gate import decide
-from churn.core.evaluation.gate_rules import Contender, GateParameters
-from churn.core.evaluation.profit import Costs, profit_threshold
+from churn.core.evaluation.gate_rules import Contender
+from churn.core.evaluation.profit import profit_threshold
 from churn.io.models import promotion, registry
 from churn.io.models.promotion import ChampionChangedError
 from churn.io.models.promotion_record import PromotionRecord
+from tests.parameters import COSTS, EVALUATION
 from tests.promotions import FORK, bare_registry, decision
 
 PROCESSES = 20
@@ -32,19 +33,19 @@ def verdicts() -> np.ndarray:
 
     The model of level i knows the true probabilities of a share of the customers, and of the rest their mean.
     """
-    draw, costs, gate = np.random.default_rng(5), Costs(), GateParameters(calibration_tolerance=0.1)
+    draw, gate = np.random.default_rng(5), EVALUATION.gate.model_copy(update={"calibration_tolerance": 0.1})
     truth = draw.beta(0.8, 2.2, CUSTOMERS)
     churned, rank = draw.random(CUSTOMERS) < truth, draw.permutation(CUSTOMERS)
     scores = []
     for level in range(1, LEVELS + 1):
         known = rank < CUSTOMERS * level / LEVELS
         scores.append(np.where(known, truth, truth[~known].mean() if (~known).any() else 0.0))
-    cut = profit_threshold(costs)
-    contenders = [Contender(str(i), str(i), score, evaluate(churned, score, cut, costs)) for i, score in enumerate(scores)]
+    cut = profit_threshold(COSTS)
+    contenders = [Contender(str(i), str(i), score, evaluate(churned, score, cut, COSTS)) for i, score in enumerate(scores)]
     better = np.zeros((LEVELS, LEVELS + 1), bool)
     for i, ours in enumerate(contenders):
         for j, other in enumerate([*contenders, None]):
-            compared = None if other is None else compare(churned, (ours.probability, cut), (other.probability, cut), costs)
+            compared = None if other is None else compare(churned, (ours.probability, cut), (other.probability, cut), COSTS)
             better[i, j] = i != j and decide(churned, ours, other, compared, gate).outcome == "promoted"
     return better
 

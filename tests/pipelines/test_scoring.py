@@ -31,7 +31,7 @@ from tests.projects import ROOT
 from tests.services.s3 import S3
 
 CUSTOMERS = 400
-COSTS = Costs(clv=300, offer=20, contact=2, success_rate=0.25)
+COSTS = Costs(clv=300, offer=20, contact=2, success_rate=0.25, success_evidence=20)
 OLD, NEW = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 DECLARATION = Declaration.parse(
     {
@@ -204,13 +204,13 @@ def test_the_limit_keeps_the_most_valuable(storage, model, found):
 
 
 def test_other_costs_change_the_list_and_not_the_probabilities(storage, model, found):
-    scores, listed = score(storage, model, costs=Costs(clv=5000, offer=20, contact=2, success_rate=0.25))
+    scores, listed = score(storage, model, costs=Costs(clv=5000, offer=20, contact=2, success_rate=0.25, success_evidence=20))
     assert bits(scores["churn_probability"]) == bits(found[0]["churn_probability"])
     assert len(listed) > len(found[1])
 
 
 def test_nobody_worth_a_call_is_an_empty_list_with_its_columns(storage, model, found):
-    _, listed = score(storage, model, costs=Costs(clv=25.1, offer=20, contact=0.0001, success_rate=0.001))
+    _, listed = score(storage, model, costs=Costs(clv=25.1, offer=20, contact=0.0001, success_rate=0.001, success_evidence=20))
     assert listed.empty
     assert list(listed.columns) == list(found[1].columns)
 

@@ -12,8 +12,8 @@ from churn.core.errors import ChurnError
 from churn.core.evaluation.comparison import compare
 from churn.core.evaluation.evaluate import evaluate
 from churn.core.evaluation.gate import decide
-from churn.core.evaluation.gate_rules import Contender, GateParameters
-from churn.core.evaluation.profit import Costs
+from churn.core.evaluation.gate_rules import Contender
+from tests.parameters import COSTS, EVALUATION
 from tests.projects import copy_project
 
 CUT = 0.2
@@ -23,13 +23,13 @@ CUT = 0.2
 def reports(tmp_path_factory: pytest.TempPathFactory):
     """What an evaluation writes: a challenger that knows the truth against a champion that knows half of it."""
     project = copy_project(tmp_path_factory.mktemp("report") / "project")
-    draw, costs = np.random.default_rng(1), Costs()
+    draw = np.random.default_rng(1)
     truth = draw.beta(1, 3, 2000)
     churned, half = draw.random(2000) < truth, (truth + truth.mean()) / 2
-    metrics = {name: evaluate(churned, scores, CUT, costs) for name, scores in (("challenger", truth), ("champion", half))}
-    found = compare(churned, (truth, CUT), (half, CUT), costs)
+    metrics = {name: evaluate(churned, scores, CUT, COSTS) for name, scores in (("challenger", truth), ("champion", half))}
+    found = compare(churned, (truth, CUT), (half, CUT), COSTS)
     contenders = [Contender("2", "a", truth, metrics["challenger"]), Contender("1", "b", half, metrics["champion"])]
-    decision = decide(churned, *contenders, found, GateParameters(policy="approve"))
+    decision = decide(churned, *contenders, found, EVALUATION.gate.model_copy(update={"policy": "approve"}))
     contents = {
         "decision": decision.model_dump(mode="json"),
         "test_metrics": {f"{model}_{name}": value for model, each in metrics.items() for name, value in each.items()},

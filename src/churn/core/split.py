@@ -26,6 +26,13 @@ def hex_bound(share: float) -> str:
     return f"{round(share * 16**HEX_DIGITS):0{HEX_DIGITS}x}"
 
 
+def held_out(customer_ids: Iterable[str], share: float) -> NDArray[np.bool_]:
+    """Whether each customer is in a test set of this share of all customers, as the engine's SQL decides it."""
+    bound, stop = hex_bound(share), TEST_DIGITS + HEX_DIGITS
+    digits = (hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[TEST_DIGITS:stop] for key in customer_ids)
+    return np.fromiter((text < bound for text in digits), np.bool_)
+
+
 def folds(customer_ids: Iterable[str], count: int) -> NDArray[np.int64]:
     """The fold, 0 to count - 1, of each customer id by its hash."""
     stop = FOLD_DIGITS + HEX_DIGITS

@@ -1,8 +1,11 @@
 """Everything measured of one model on the test customers, and the parameters of the evaluation."""
 
+from functools import cache
+from typing import Self
+
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from churn.core.errors import ChurnError
 from churn.core.evaluation.gate_rules import GateParameters
@@ -16,9 +19,16 @@ class EvaluationParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gate: GateParameters = GateParameters()
-    segments: SegmentParameters = SegmentParameters()
-    explained_customers: int = Field(default=1000, ge=10)
+    gate: GateParameters
+    segments: SegmentParameters
+    explained_customers: int = Field(ge=10)
+
+    @model_validator(mode="after")
+    def _metrics_exist(self) -> Self:
+        unknown = sorted({*self.gate.minimum, *self.gate.maximum} - set(metric_names()))
+        if unknown:
+            raise ValueError(f"no such metric: {', '.join(unknown)}; there are {', '.join(metric_names())}")
+        return self
 
 
 def evaluate(churned: ArrayLike, probability: ArrayLike, threshold: float, costs: Costs) -> dict[str, float]:
@@ -48,3 +58,10 @@ def evaluate(churned: ArrayLike, probability: ArrayLike, threshold: float, costs
         "threshold_best": min(threshold_best, 1.0),
         "empc": empc(y, p, costs),
     }
+
+
+@cache
+def metric_names() -> tuple[str, ...]:
+    """The names that `evaluate` gives, whatever the customers and the costs."""
+    costs = Costs(clv=100, offer=1, contact=1, success_rate=0.5, success_evidence=2)
+    return tuple(evaluate([0, 1], [0.2, 0.8], 0.5, costs))

@@ -1,16 +1,15 @@
 """The rules of the promotion gate as data: parameters, and each rule with its value and bound."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 from churn.core.evaluation.calibration import ece, mean_gap, noise_floor
 from churn.core.evaluation.comparison import Comparison
-from churn.core.evaluation.metrics import metric_names
 
 Policy = Literal["auto", "approve"]
 Path = Literal["superiority", "non-inferiority"]
@@ -23,9 +22,9 @@ class _Strict(BaseModel):
 class Margins(_Strict):
     """How much worse than the champion a challenger may turn out: in nats, in AUC, and as a share of the champion's profit."""
 
-    log_loss: float = Field(default=0.0, ge=0)
-    roc_auc: float = Field(default=0.005, ge=0)
-    profit: float = Field(default=0.01, ge=0)
+    log_loss: float = Field(ge=0)
+    roc_auc: float = Field(ge=0)
+    profit: float = Field(ge=0)
 
 
 class ComparisonRules(_Strict):
@@ -35,12 +34,12 @@ class ComparisonRules(_Strict):
     nothing is lost beyond its margins.
     """
 
-    path: Path = "superiority"
-    confidence: float = Field(default=0.975, gt=0.5, lt=1)
-    auc_confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    calibration_confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    superiority: Margins = Margins()
-    non_inferiority: Margins = Margins(log_loss=0.01, roc_auc=0.01, profit=0.03)
+    path: Path
+    confidence: float = Field(gt=0.5, lt=1)
+    auc_confidence: float = Field(gt=0.5, lt=1)
+    calibration_confidence: float = Field(gt=0.5, lt=1)
+    superiority: Margins
+    non_inferiority: Margins
 
     @property
     def margins(self) -> Margins:
@@ -49,25 +48,18 @@ class ComparisonRules(_Strict):
 
 
 class GateParameters(_Strict):
-    """Minimums on the test metrics (any name of `churn.core.evaluation.metrics.metrics`), and the comparison with the champion."""
+    """Bounds on the test metrics, by their names in `churn.core.evaluation.evaluate`, and the comparison with the champion."""
 
-    policy: Policy = "auto"
-    leak_alarm_auc: float = Field(default=0.99, gt=0.5, le=1)
-    minimum: dict[str, float] = {"roc_auc_low": 0.55, "average_precision_lift_low": 1.0, "f1_lift": 1.0}
-    maximum: dict[str, float] = {}
-    ece_confidence: float = Field(default=0.99, gt=0.5, lt=1)
-    calibration_tolerance: float = Field(default=0.01, ge=0)
-    comparison: ComparisonRules = ComparisonRules()
-
-    @model_validator(mode="after")
-    def _metrics_exist(self) -> Self:
-        unknown = sorted({*self.minimum, *self.maximum} - set(metric_names()))
-        if unknown:
-            raise ValueError(f"no such metric: {', '.join(unknown)}; there are {', '.join(metric_names())}")
-        return self
+    policy: Policy
+    leak_alarm_auc: float = Field(gt=0.5, le=1)
+    minimum: dict[str, float]
+    maximum: dict[str, float]
+    ece_confidence: float = Field(gt=0.5, lt=1)
+    calibration_tolerance: float = Field(ge=0)
+    comparison: ComparisonRules
 
 
-class Rule(_Strict):
+class AppliedRule(_Strict):
     """One rule of the gate as it was applied: `value` must be `relation` `bound`."""
 
     name: str
@@ -84,58 +76,71 @@ class Rule(_Strict):
 
 @dataclass(frozen=True)
 class Contender:
-    """A model at the gate: its version, hash, probabilities (n,) for the test customers, and test metrics."""
+    """A model at the gate: its version, hash, probabilities (n,) for the test customers, and test metrics.
+
+    `misfits` is what keeps it from scoring these customers: then it has neither probabilities nor metrics.
+    """
 
     version: str
     sha256: str
     probability: NDArray[np.float64]
     metrics: dict[str, float]
+    misfits: tuple[str, ...] = ()
 
 
-def threshold_rules(churned: ArrayLike, model: Contender, parameters: GateParameters) -> list[Rule]:
+def threshold_rules(churned: ArrayLike, model: Contender, champion: Contender | None, parameters: GateParameters) -> list[AppliedRule]:
     """The minimums that every champion must meet, and the alarm for a result too good to be true."""
     found = model.metrics
     return [
         _at_most("leak_alarm", "ROC-AUC", found["roc_auc"], parameters.leak_alarm_auc),
         *(_at_least(f"minimum_{name}", _title(name), found[name], bound) for name, bound in parameters.minimum.items()),
         *(_at_most(f"maximum_{name}", _title(name), found[name], bound) for name, bound in parameters.maximum.items()),
-        _calibration_rule("calibration_error", churned, model, parameters.ece_confidence, parameters.calibration_tolerance),
+        _calibration_rule("calibration_error", churned, (model, champion), parameters.ece_confidence, parameters.calibration_tolerance),
     ]
 
 
-def comparison_rules(churned: ArrayLike, model: Contender, found: Comparison, parameters: GateParameters) -> list[Rule]:
-    """What a challenger must show against the champion."""
+def comparison_rules(
+    churned: ArrayLike, model: Contender, champion: Contender, found: Comparison, parameters: GateParameters
+) -> list[AppliedRule]:
+    """What a challenger must show against the champion; who is calibrated no worse than the champion is calibrated well enough."""
     rules, margins, tolerance = parameters.comparison, parameters.comparison.margins, parameters.calibration_tolerance
-    gap, error = mean_gap(churned, model.probability)
+    (gap, error), (champions_gap, _) = (mean_gap(churned, each.probability) for each in (model, champion))
     noise = float(stats.norm.ppf(0.5 + rules.calibration_confidence / 2)) * error
     gain, auc = found.log_loss.lower_bound(rules.confidence), found.roc_auc.lower_bound(rules.auc_confidence)
-    may_lose = margins.profit * abs(model.metrics["profit"] - found.profit.value)
+    may_lose = margins.profit * abs(champion.metrics["profit"])
     return [
         _above("log_loss_gain", f"the lower {100 * rules.confidence:g}% bound of the gain in log-loss", gain, 0 - margins.log_loss),
         _above(
             "auc_not_inferior", f"the lower {100 * rules.auc_confidence:g}% bound of the difference in ROC-AUC", auc, 0 - margins.roc_auc
         ),
-        _at_most("mean_prediction", "the gap between mean prediction and churn rate", abs(gap), max(noise, tolerance)),
-        _calibration_rule("calibration_noise", churned, model, rules.calibration_confidence, tolerance),
+        _at_most("mean_prediction", "the gap between mean prediction and churn rate", abs(gap), max(noise, tolerance, abs(champions_gap))),
+        _calibration_rule("calibration_noise", churned, (model, champion), rules.calibration_confidence, tolerance),
         _at_least("profit_not_lower", "the difference in profit per customer", found.profit.value, 0 - may_lose),
     ]
 
 
-def _calibration_rule(name: str, churned: ArrayLike, model: Contender, confidence: float, tolerance: float) -> Rule:
-    title = f"the calibration error (ECE), which stays below its bound in {100 * confidence:g}% of perfectly calibrated models,"
-    return _at_most(name, title, ece(churned, model.probability), max(noise_floor(model.probability, confidence), tolerance))
+def _calibration_rule(
+    name: str, churned: ArrayLike, models: tuple[Contender, Contender | None], confidence: float, tolerance: float
+) -> AppliedRule:
+    """At most the largest of: what noise alone shows, the tolerance, and the champion's own error on the same customers."""
+    model, champion = models
+    title = f"the calibration error (ECE), which stays below its bound in at least {100 * confidence:g}% of perfectly calibrated models,"
+    bound = max(noise_floor(model.probability, confidence), tolerance)
+    if champion is not None:
+        bound = max(bound, ece(churned, champion.probability))
+    return _at_most(name, title, ece(churned, model.probability), bound)
 
 
-def _at_least(name: str, title: str, value: float, bound: float) -> Rule:
-    return Rule(name=name, title=title, value=value, relation="at least", bound=bound, passed=value >= bound)
+def _at_least(name: str, title: str, value: float, bound: float) -> AppliedRule:
+    return AppliedRule(name=name, title=title, value=value, relation="at least", bound=bound, passed=value >= bound)
 
 
-def _above(name: str, title: str, value: float, bound: float) -> Rule:
-    return Rule(name=name, title=title, value=value, relation="above", bound=bound, passed=value > bound)
+def _above(name: str, title: str, value: float, bound: float) -> AppliedRule:
+    return AppliedRule(name=name, title=title, value=value, relation="above", bound=bound, passed=value > bound)
 
 
-def _at_most(name: str, title: str, value: float, bound: float) -> Rule:
-    return Rule(name=name, title=title, value=value, relation="at most", bound=bound, passed=value <= bound)
+def _at_most(name: str, title: str, value: float, bound: float) -> AppliedRule:
+    return AppliedRule(name=name, title=title, value=value, relation="at most", bound=bound, passed=value <= bound)
 
 
 ABBREVIATIONS = {"roc auc": "ROC-AUC", "f1": "F1", "ece": "ECE", "log loss": "log-loss"}

@@ -1,7 +1,6 @@
 """How good predicted churn probabilities are, with 95% confidence intervals."""
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,19 +69,14 @@ def metrics(churned: ArrayLike, probability: ArrayLike, threshold: float) -> dic
 def threshold_metrics(churned: ArrayLike, probability: ArrayLike, threshold: float) -> dict[str, float]:
     """F1, precision and recall at a threshold, with intervals; 0 where nothing is predicted.
 
-    `f1_lift` is F1 over that of calling as many customers churners by lot, 1 where nobody is called one.
+    `f1_lift` is F1 over that of calling as many customers churners by lot, 1 where nobody is called one; in its interval
+    the chance result counts as known.
     """
     y, hit = np.asarray(churned, bool), np.asarray(probability, float) >= threshold
     tp, fp, fn = float(np.sum(hit & y)), float(np.sum(hit & ~y)), float(np.sum(~hit & y))
     by_lot = 2 * y.mean() * hit.mean() / (y.mean() + hit.mean())
     found = {**_flat("f1", _f1(tp, fp, fn)), **_flat("precision", _wilson(tp, tp + fp)), **_flat("recall", _wilson(tp, tp + fn))}
-    return {**found, "f1_lift": float(found["f1"] / by_lot) if by_lot > 0 else 1.0}
-
-
-@cache
-def metric_names() -> tuple[str, ...]:
-    """The names that `metrics` gives."""
-    return tuple(metrics([0, 1], [0.2, 0.8], 0.5))
+    return found | {f"f1_lift{end}": float(found[f"f1{end}"] / by_lot) if by_lot > 0 else 1.0 for end in ("", "_low", "_high")}
 
 
 def losses(churned: ArrayLike, probability: ArrayLike) -> Floats:

@@ -21,16 +21,16 @@ class Costs(BaseModel):
     """Value and costs of a retention campaign, per customer, all in one currency.
 
     `success_rate` is the expected gamma; `success_evidence` says how sure it is, as a number of
-    customers: gamma ~ Beta(evidence x rate, evidence x (1 - rate)), by default Beta(6, 14).
+    customers: gamma ~ Beta(evidence x rate, evidence x (1 - rate)).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    clv: float = Field(default=200.0, gt=0)
-    offer: float = Field(default=10.0, ge=0)
-    contact: float = Field(default=1.0, ge=0)
-    success_rate: float = Field(default=0.3, gt=0, lt=1)
-    success_evidence: float = Field(default=20.0, gt=0)
+    clv: float = Field(gt=0)
+    offer: float = Field(ge=0)
+    contact: float = Field(ge=0)
+    success_rate: float = Field(gt=0, lt=1)
+    success_evidence: float = Field(gt=0)
 
     @model_validator(mode="after")
     def _campaign_can_pay(self) -> Self:

@@ -121,6 +121,18 @@ def rollback(reason: str, record: PromotionRecord) -> tuple[str, str]:
     return str(moved.from_version), str(moved.to_version)
 
 
+def rolled_back(record: PromotionRecord) -> dict[str, str]:
+    """The models that were rolled back and have not become champion again since: sha256 to version."""
+    hashes = {entry.version: entry.tags.get(registry.MODEL_SHA256, "") for entry in registry.versions()}
+    found: dict[str, str] = {}
+    for move in record.moves():
+        if move.outcome == DONE:
+            found.pop(hashes.get(move.to_version or "", ""), None)
+            if move.action == ROLLBACK and move.from_version in hashes:
+                found[hashes[move.from_version]] = move.from_version
+    return found
+
+
 def heal(record: PromotionRecord) -> None:
     """Finish what a crash has left, and put on record what was moved by other means."""
     with record.lease(who()) as token:

@@ -26,6 +26,8 @@ GATE, GATE_REASON, MODEL_SHA256, RUN_ID, TEST_METRICS = "gate", "gate_reason", "
 COMPARED_WITH = "compared_with"
 """The champion that a version was judged against; empty where there was none."""
 PROMOTED, AWAITING_APPROVAL = "promoted", "awaiting-approval"
+CUSTOMERS_SHA256, SPLIT_PARAMETERS = "customers_sha256", "split"
+"""Lineage: the hash of the processed table, and as JSON who of it was held out for the test."""
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # five small files
 
@@ -44,11 +46,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version of the registry with its model, checked against the hash in the version's tags."""
+    """A version of the registry with its model, checked against the hash in the version's tags.
+
+    `rolled_back` is the version with the same model that was rolled back, if it has not become champion again since.
+    """
 
     version: str
     model: "ChurnModel"
     tags: dict[str, str]
+    rolled_back: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The registry as catalog entries: what nodes return is registered, what they take is loaded by alias."""
 
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
@@ -16,7 +17,8 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
     Args:
         alias: the alias to load.
         required: False loads None where no version has the alias; True stops the run.
-        record: the record of promotions; a move that a crash has left there is carried out before the alias is read.
+        record: the record of promotions; a move that a crash has left there is carried out before the alias is read, and a
+            model that was rolled back is loaded as such.
     """
 
     def __init__(self, alias: str, required: bool = True, record: str | None = None, metadata: dict[str, Any] | None = None) -> None:
@@ -31,12 +33,17 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
             ChurnError: if it is required and there is none.
         """
         if self._loaded is None:
-            if self._record is not None:
-                promotion.settle(self._record)
-            self._loaded = registry.load(self._alias)
+            self._loaded = self._load()
         if self._loaded is None and self._required:
             raise ChurnError(f"No version of {registry.MODEL_NAME} is {self._alias}. Run `kedro run --pipelines training` first.")
         return self._loaded
+
+    def _load(self) -> RegisteredModel | None:
+        if self._record is None:
+            return registry.load(self._alias)
+        promotion.settle(self._record)
+        found = registry.load(self._alias)
+        return found and replace(found, rolled_back=promotion.rolled_back(self._record).get(found.model.sha256))
 
     def save(self, data: Candidate) -> None:
         """Register the candidate."""

@@ -3,9 +3,13 @@
 import logging
 from typing import Any
 
-from churn.core.declaration import CHURNED, CUSTOMER_ID, Declaration
+import numpy as np
+
+from churn.core.decisions.retention import misfits
+from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, Declaration
+from churn.core.errors import ChurnError
 from churn.core.evaluation import plots
-from churn.core.evaluation.comparison import compare
+from churn.core.evaluation.comparison import Comparison, compare
 from churn.core.evaluation.evaluate import EvaluationParameters, evaluate
 from churn.core.evaluation.gate import decide
 from churn.core.evaluation.gate_rules import Contender
@@ -15,7 +19,9 @@ from churn.core.lazy_types import DataFrame, Figure
 from churn.core.modelling.baseline import Baseline
 from churn.core.monitoring.parameters import MonitoringParameters
 from churn.core.monitoring.table import SCORE
-from churn.io.models.registry import RegisteredModel
+from churn.core.raw_table.processing import SplitParameters
+from churn.core.split import held_out
+from churn.io.models.registry import CUSTOMERS_SHA256, SPLIT_PARAMETERS, RegisteredModel
 from churn.io.monitoring.reference import ReferenceTable, reference_table
 from churn.pipelines.evaluation.report import render
 
@@ -24,10 +30,35 @@ MODELS = ("challenger", "champion", "baseline")
 logger = logging.getLogger(__name__)
 
 
-def score(frame: DataFrame, challenger: RegisteredModel, champion: RegisteredModel | None, baseline: Baseline) -> DataFrame:
-    """The churn probabilities of the test customers by each model; no column `champion` where there is none."""
+def unseen_rows(frame: DataFrame, champion: RegisteredModel | None, customers: Declaration) -> DataFrame:
+    """The test rows that the champion has not trained on either: its training may have held out other customers than this one's.
+
+    Raises:
+        ChurnError: if there is none.
+    """
+    if champion is None or SPLIT_PARAMETERS not in champion.tags or _unfit(champion, customers):
+        return frame
+    split = SplitParameters.model_validate_json(champion.tags[SPLIT_PARAMETERS])
+    unseen = held_out(frame[CUSTOMER_ID], split.test_share)
+    if split.test_from is not None:
+        unseen &= (frame[EVENT_TIMESTAMP] >= split.test_from).to_numpy()
+    if not unseen.any():
+        raise ChurnError(
+            f"No test row can be used: the champion, version {champion.version}, held out other ones (test_share {split.test_share:g}, "
+            f"test_from {split.test_from}), and no row is on the test side of both. Set data_processing.split accordingly and run "
+            "`kedro run` again."
+        )
+    if not unseen.all():
+        logger.info("%d of %d test rows: the champion was trained on the others", unseen.sum(), len(frame))
+    return frame[unseen].reset_index(drop=True)
+
+
+def score(
+    frame: DataFrame, challenger: RegisteredModel, champion: RegisteredModel | None, baseline: Baseline, customers: Declaration
+) -> DataFrame:
+    """The churn probabilities of the test customers by each model; no column `champion` where none can score this table."""
     found = frame[[CUSTOMER_ID, CHURNED]].assign(challenger=challenger.model.predict(frame))
-    if champion is not None:
+    if champion is not None and not _unfit(champion, customers):
         found["champion"] = champion.model.predict(frame)
     return found.assign(baseline=baseline.predict(frame))
 
@@ -67,22 +98,27 @@ def decide_promotion(
     comparisons: dict[str, Any],
     challenger: RegisteredModel,
     champion: RegisteredModel | None,
+    customers: Declaration,
     parameters: EvaluationParameters,
 ) -> dict[str, Any]:
-    """Apply the promotion rules; nothing is moved yet."""
-    from churn.core.evaluation.comparison import Comparison
-
+    """Apply the promotion rules; nothing is moved yet. `customers_sha256` is the hash of the table that the challenger was trained on."""
     entries = {"challenger": challenger, "champion": champion}
     contenders = {
-        name: Contender(entry.version, entry.model.sha256, predictions[name].to_numpy(), of_model(metrics, name))
+        name: Contender(
+            entry.version,
+            entry.model.sha256,
+            predictions[name].to_numpy() if name in predictions else np.empty(0),
+            of_model(metrics, name),
+            tuple(_unfit(entry, customers)),
+        )
         for name, entry in entries.items()
         if entry is not None
     }
     compared = Comparison.model_validate(comparisons["champion"]) if "champion" in comparisons else None
-    churned = predictions[CHURNED].to_numpy(bool)
-    decision = decide(churned, contenders["challenger"], contenders.get("champion"), compared, parameters.gate)
+    churned, ours, other = predictions[CHURNED].to_numpy(bool), contenders["challenger"], contenders.get("champion")
+    decision = decide(churned, ours, other, compared, parameters.gate, rolled_back=challenger.rolled_back)
     logger.info("Version %s: %s. %s", decision.version, decision.outcome, decision.reason)
-    return decision.model_dump(mode="json")
+    return {**decision.model_dump(mode="json"), CUSTOMERS_SHA256: challenger.tags.get(CUSTOMERS_SHA256)}
 
 
 def plot_scores(predictions: DataFrame, challenger: RegisteredModel, costs: Costs) -> dict[str, Figure]:
@@ -146,3 +182,8 @@ def make_reference(
 def of_model(metrics: dict[str, float], name: str) -> dict[str, float]:
     """The metrics of one model, by their plain names."""
     return {key.removeprefix(f"{name}_"): value for key, value in metrics.items() if key.startswith(f"{name}_")}
+
+
+def _unfit(entry: RegisteredModel, customers: Declaration) -> list[str]:
+    """What keeps a model from scoring the declared table; nothing if it can."""
+    return misfits(entry.model.spec.features, {feature.name: feature.type for feature in customers.features})

@@ -8,13 +8,19 @@ PLOTS = ("confusion_matrix", "calibration_curve", "gain_curve", "profit_curve", 
 
 
 def create_pipeline() -> Pipeline:
-    """Scores -> metrics, segments and plots -> decision -> report -> promotion, which is the last step."""
+    """Unseen test rows -> scores -> metrics, segments and plots -> decision -> report -> promotion, which is the last step."""
     return Pipeline([*_measuring(), *_reporting()])
 
 
 def _measuring() -> list[Node]:
     return [
-        Node(nodes.score, ["test_frame", "challenger", "champion", "baseline_model"], "predictions", name="score_test_customers"),
+        Node(nodes.unseen_rows, ["test_frame", "champion", "params:customers"], "unseen_frame", name="leave_out_seen_customers"),
+        Node(
+            nodes.score,
+            ["unseen_frame", "challenger", "champion", "baseline_model", "params:customers"],
+            "predictions",
+            name="score_test_customers",
+        ),
         Node(
             nodes.measure,
             ["predictions", "challenger", "champion", "params:costs"],
@@ -23,13 +29,13 @@ def _measuring() -> list[Node]:
         ),
         Node(
             nodes.judge_segments,
-            ["test_frame", "predictions", "params:customers", "params:evaluation"],
+            ["unseen_frame", "predictions", "params:customers", "params:evaluation"],
             "segments",
             name="judge_segments",
         ),
         Node(
             nodes.decide_promotion,
-            ["predictions", "test_metrics", "comparisons", "challenger", "champion", "params:evaluation"],
+            ["predictions", "test_metrics", "comparisons", "challenger", "champion", "params:customers", "params:evaluation"],
             "decision",
             name="decide",
         ),
@@ -39,7 +45,7 @@ def _measuring() -> list[Node]:
 def _reporting() -> list[Node]:
     return [
         Node(nodes.plot_scores, ["predictions", "challenger", "params:costs"], "score_figures", name="plot_scores"),
-        Node(nodes.plot_explanations, ["test_frame", "challenger", "params:evaluation"], "shap_figure", name="plot_explanations"),
+        Node(nodes.plot_explanations, ["unseen_frame", "challenger", "params:evaluation"], "shap_figure", name="plot_explanations"),
         # A saved plot cannot be loaded, so the figures pass on in memory too.
         Node(nodes.collect_plots, ["score_figures", "shap_figure"], [*PLOTS, "figures"], name="save_plots"),
         Node(
@@ -50,7 +56,7 @@ def _reporting() -> list[Node]:
         ),
         Node(
             nodes.make_reference,
-            ["training_frame", "test_frame", "predictions", "challenger", "params:monitoring"],
+            ["training_frame", "unseen_frame", "predictions", "challenger", "params:monitoring"],
             "model_reference",
             name="store_reference",
         ),

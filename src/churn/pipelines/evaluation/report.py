@@ -88,7 +88,10 @@ def render(
 
 def _against(decision: Mapping[str, Any]) -> str:
     champion = decision["champion"]
-    return "no champion to compare with" if champion is None else f"against champion version {escape(champion)}"
+    if champion is None:
+        return "no champion to compare with"
+    version = f"champion version {escape(champion)}"
+    return f"without {version}, which cannot score this table" if decision["misfits"] else f"against {version}"
 
 
 def _cards(ours: Mapping[str, float]) -> Iterable[str]:
