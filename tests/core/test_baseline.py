@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn.core.declaration import Feature
-from churn.core.modelling.baseline import Baseline, fit_baseline
+from churn.core.modelling.baseline import Baseline, fit_baseline, fit_baseline_encoded
 
 FEATURES = (
     Feature(name="plan", type="category", label="Plan"),
@@ -67,3 +69,15 @@ def test_a_constant_column_does_no_harm():
     rows, churned = customers()
     fitted = fit_baseline(rows.assign(months=5), churned, FEATURES)
     assert np.isfinite(fitted.coefficients).all()
+
+
+def test_a_category_of_many_values_costs_a_number_per_row_and_not_one_per_value():
+    draw = np.random.default_rng(0)
+    feature = Feature(name="city", type="category", label="City", values=tuple(f"c{number}" for number in range(2000)))
+    codes, churned = draw.integers(0, 2000, (10_000, 1)).astype(np.float32), draw.random(10_000) < 0.2
+    tracemalloc.start()
+    fitted = fit_baseline_encoded(codes, churned, [feature])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(fitted.terms) == 1999
+    assert peak < 10_000 * 2000 * 8 / 20

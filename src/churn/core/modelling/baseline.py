@@ -1,7 +1,7 @@
 """The yardstick beside every model: logistic regression, whose coefficients are plain numbers in a JSON file."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from churn.core.declaration import Feature
 from churn.core.modelling.encoding import Rows, encode, learn_categories
 from churn.core.modelling.ensemble import sigmoid
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 MOST_ROWS = 200_000
 """Rows that a fit takes at most, evenly spread: more only cost memory, a regression of some dozen terms has long converged."""
@@ -50,7 +53,7 @@ class Baseline(BaseModel):
 
     def _block(self, codes: NDArray[np.float32]) -> NDArray[np.float64]:
         design, _ = _design(self.features, codes, self.means, self.scales, self.missing)
-        return np.asarray((design * np.array(self.coefficients)).sum(axis=1) + self.intercept)
+        return np.asarray(design @ np.array(self.coefficients) + self.intercept)
 
 
 def fit_baseline(rows: Rows, churned: Sequence[bool] | NDArray[np.bool_], features: Sequence[Feature]) -> Baseline:
@@ -96,20 +99,33 @@ def _moments(codes: NDArray[np.float32]) -> tuple[tuple[float, ...], tuple[float
 
 def _design(
     features: Sequence[Feature], codes: NDArray[np.float32], means: Sequence[float], scales: Sequence[float], missing: Sequence[bool]
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """The terms of encoded rows, float64 (n, k), and their names (k,)."""
-    columns: list[NDArray[Any]] = []
+) -> tuple["csr_array", tuple[str, ...]]:
+    """The terms of encoded rows, sparse (n, k), and their names (k,).
+
+    A category with a thousand values is one number per row here: each feature has one slot in every row, which says
+    which of its terms is not 0, and one more where its missing values are a term.
+    """
+    from scipy.sparse import csr_array
+
+    places: list[NDArray[np.int32]] = []
+    values: list[NDArray[np.float64]] = []
     names: list[str] = []
     for place, feature in enumerate(features):
         code = codes[:, place].astype(np.float64)
-        if feature.type == "category":
-            values = list(enumerate(feature.values or ()))[1:]
-            columns += [code == number for number, _ in values]
-            names += [f"{feature.name}={value}" for _, value in values]
-        else:
-            columns.append(np.where(np.isnan(code), 0.0, (code - means[place]) / scales[place]))
+        absent = np.isnan(code)
+        if feature.type != "category":
+            places.append(np.full(len(code), len(names), np.int32))
+            values.append(np.where(absent, 0.0, (code - means[place]) / scales[place]))
             names.append(feature.name)
+        elif terms := [f"{feature.name}={value}" for value in (feature.values or ())[1:]]:
+            known = np.where(absent, 0, code).astype(np.int32)  # the first value is the one without a term
+            places.append(len(names) + np.maximum(known - 1, 0))
+            values.append((known > 0).astype(np.float64))
+            names += terms
         if missing[place]:
-            columns.append(np.isnan(code))
+            places.append(np.full(len(code), len(names), np.int32))
+            values.append(absent.astype(np.float64))
             names.append(f"{feature.name} missing")
-    return np.column_stack([np.asarray(column, np.float64) for column in columns]), tuple(names)
+    starts = np.arange(len(codes) + 1, dtype=np.int32) * len(places)
+    design = csr_array((np.column_stack(values).ravel(), np.column_stack(places).ravel(), starts), shape=(len(codes), len(names)))
+    return design, tuple(names)
