@@ -65,3 +65,18 @@ def test_bounds_follow_the_normal_distribution():
     found = compare(y, (p, 0.2), (q, 0.2), COSTS).log_loss
     assert found.lower_bound(0.975) == pytest.approx(found.low)
     assert found.lower_bound(0.95) == pytest.approx(found.value - stats.norm.ppf(0.95) * found.standard_error)
+
+
+def test_rows_of_one_customer_count_once():
+    y, p, q = models()
+    ids = [f"c{place}" for place in range(y.size)]
+    once = compare(y, (p, 0.2), (q, 0.2), COSTS, ids)
+    assert once == compare(y, (p, 0.2), (q, 0.2), COSTS)
+    repeated = [np.repeat(values, 4) for values in (y, p, q)]
+    counted = compare(repeated[0], (repeated[1], 0.2), (repeated[2], 0.2), COSTS, np.repeat(ids, 4))
+    naive = compare(repeated[0], (repeated[1], 0.2), (repeated[2], 0.2), COSTS)
+    for name in ("log_loss", "roc_auc", "average_precision", "profit"):
+        one, four, wrong = (getattr(found, name) for found in (once, counted, naive))
+        assert four.value == pytest.approx(one.value, rel=1e-9, abs=1e-12)
+        assert four.standard_error == pytest.approx(one.standard_error, rel=0.01)
+        assert wrong.standard_error == pytest.approx(one.standard_error / 2, rel=0.01)

@@ -26,6 +26,16 @@ def delong(churned: ArrayLike, *scores: ArrayLike) -> tuple[Floats, Floats]:
     return auc, _covariance(of_churners) / m + _covariance(of_stayers) / n
 
 
+def auc_influence(churned: ArrayLike, score: ArrayLike) -> Floats:
+    """Influence (n,) of each customer on the ROC-AUC, of mean 0; the variance is mean(influence^2) / n, DeLong's for large n."""
+    y = np.asarray(churned, bool)
+    below, above = _placements(np.asarray(score, float), y)
+    influence = np.empty(y.size)
+    influence[y] = (below - below.mean()) * y.size / below.size
+    influence[~y] = (above - above.mean()) * y.size / above.size
+    return influence
+
+
 def _placements(score: Floats, y: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """For each churner the share of stayers below, for each stayer the share of churners above (ties half)."""
     rank = stats.rankdata(score)

@@ -79,7 +79,8 @@ def measure(
         f"{model}_{metric}": value for model, scored in models.items() for metric, value in evaluate(churned, *scored, costs).items()
     }
     ours = models.pop("challenger")
-    return measured, {name: compare(churned, ours, other, costs).model_dump() for name, other in models.items()}
+    ids = predictions[CUSTOMER_ID].to_numpy()
+    return measured, {name: compare(churned, ours, other, costs, ids).model_dump() for name, other in models.items()}
 
 
 def judge_segments(
