@@ -204,7 +204,7 @@ def test_a_challenger_that_is_calibrated_no_worse_than_the_champion_passes():
     decision = meet(y, sigmoid(z + 0.25), champion)
     assert decision.outcome == "promoted"
     bounds_met = {rule.name: rule.bound for rule in decision.rules}
-    assert bounds_met["calibration_noise"] == pytest.approx(contender(y, champion).metrics["ece"])
+    assert contender(y, champion).metrics["ece"] < bounds_met["calibration_noise"] < contender(y, champion).metrics["ece"] + 0.01
     assert bounds_met["mean_prediction"] == pytest.approx(champion.mean() - y.mean())
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
-from churn.core.evaluation.calibration import ece, mean_gap, noise_floor
+from churn.core.evaluation.calibration import ece, ece_under_calibration, mean_gap
 from churn.core.evaluation.comparison import Comparison
 
 Policy = Literal["auto", "approve"]
@@ -122,12 +122,14 @@ def comparison_rules(
 def _calibration_rule(
     name: str, churned: ArrayLike, models: tuple[Contender, Contender | None], confidence: float, tolerance: float
 ) -> AppliedRule:
-    """At most the largest of: what noise alone shows, the tolerance, and the champion's own error on the same customers."""
+    """At most what noise alone shows, or the tolerance, or, within noise, the champion's own error on the same customers."""
     model, champion = models
     title = f"the calibration error (ECE), which stays below its bound in at least {100 * confidence:g}% of perfectly calibrated models,"
-    bound = max(noise_floor(model.probability, confidence), tolerance)
+    by_noise = ece_under_calibration(model.probability)
+    floor = float(np.quantile(by_noise, confidence))
+    bound = max(floor, tolerance)
     if champion is not None:
-        bound = max(bound, ece(churned, champion.probability))
+        bound = max(bound, ece(churned, champion.probability) + floor - float(by_noise.mean()))
     return _at_most(name, title, ece(churned, model.probability), bound)
 
 
