@@ -60,3 +60,11 @@ def test_the_shap_summary_lists_features_by_effect_and_leaves_the_random_state_a
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["Nothing", "Price", "Contract"]
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
     assert png(figure) == b"\x89PNG"
+
+
+def test_the_importance_lists_the_largest_first_and_not_more_than_can_be_read():
+    figure = plots.importance(["Price", "Price", *(f"Column {number}" for number in range(30))], [3.0, 2.0, *np.linspace(1, 0, 30)])
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown[:3] == ["Price", "Price", "Column 0"]
+    assert len(shown) == len(figure.axes[0].patches) == plots.SHOWN_FEATURES
+    assert png(figure) == b"\x89PNG"

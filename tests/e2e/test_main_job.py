@@ -69,11 +69,31 @@ def test_mlflow_holds_the_whole_run(finished_project: Path) -> None:
     assert {"best.max_depth", "threshold", "seed"} <= set(run.data.params)
     artifacts = {entry.path for entry in client.list_artifacts(run.info.run_id)}
     assert {*PLOTS, "evaluation.html", "feature_importance.json", "trials.json", "decision.json"} <= artifacts
+    assert "feature_importance.png" in artifacts
     assert client.get_metric_history(run.info.run_id, "validation_log_loss")
+    (read,) = run.inputs.dataset_inputs
+    assert read.dataset.digest == version.tags["customers_sha256"][:36]
+    assert json.loads(read.dataset.source)["uri"] == str(finished_project / "data" / "raw" / "churn.csv")
+    assert {column["name"] for column in json.loads(read.dataset.schema)["mlflow_colspec"]} >= {"Contract", "tenure"}
     files = [path for path in (finished_project / "data" / "mlflow").rglob("*") if path.is_file()]
     assert [path.name for path in files if path.suffix in {".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"}] == []
     requirements = next(path for path in files if path.name == "requirements.txt")
     assert all("==" in line for line in requirements.read_text().split())
+
+
+def test_mlflow_predicts_with_the_example_and_the_signature_of_the_model(finished_project: Path) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{finished_project}/data/mlflow/mlflow.db")
+    served = mlflow.pyfunc.load_model("models:/churn-prediction-model/1")
+    example = served.input_example
+    folder = Path(mlflow.artifacts.download_artifacts("models:/churn-prediction-model/1"))
+    spec = json.loads((folder / "extra_files" / "spec.json").read_text())
+    assert served.metadata.get_input_schema().input_names() == [feature["name"] for feature in spec["features"]]
+    for given in (example, example[example.columns[::-1]], example.to_dict(orient="list")):
+        assert served.predict(given).tolist() == spec["golden"]["scores"]
+    with pytest.raises(mlflow.MlflowException, match="missing"):
+        served.predict(example.drop(columns="tenure"))
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +117,24 @@ def test_the_same_table_again_is_the_same_model_and_the_champion_stays(second: P
 def test_each_pipeline_runs_by_itself_after_a_full_run(second: Path, pipeline: str) -> None:
     done = run_command(second, "kedro", "run", "--pipelines", pipeline)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("change", ["declaration", "half a run"])
+def test_training_refuses_customers_that_would_make_its_lineage_false(second: Path, change: str) -> None:
+    declared = second / "conf" / "base" / "parameters" / "customers.yml"
+    processed = second / "data" / "processed" / "customers.parquet"
+    changed = declared if change == "declaration" else processed
+    before = changed.read_bytes()
+    if change == "declaration":
+        declared.write_text(before.decode().replace('positive: "Yes"', 'positive: "No"'), encoding="utf-8")
+    else:
+        pd.read_parquet(processed).assign(churned=lambda rows: ~rows["churned"]).to_parquet(processed)
+    assert changed.read_bytes() != before
+    done = run_command(second, "kedro", "run", "--pipelines", "training", "--params", QUICK)
+    changed.write_bytes(before)
+    assert done.returncode == 1
+    assert "Run `kedro run --pipelines data_processing,feature_store` first" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_promote_and_rollback_move_the_champion(second: Path) -> None:
@@ -139,6 +177,26 @@ def test_another_companys_table_needs_a_declaration_and_no_code(project: Path, r
     (version,) = status(project)
     assert version["gate"] == "promoted"
     assert version["metrics"]["roc_auc"] > 0.84
+
+
+@pytest.mark.real_data
+def test_another_table_after_the_sample_replaces_its_champion_and_can_be_undone(second: Path, real_data: Path) -> None:
+    samples = next(entry["version"] for entry in status(second) if "Champion" in entry["aliases"])
+    shutil.copy(real_data / "bank" / "Churn_Modelling.csv", second / "data" / "raw" / "churn.csv")
+    shutil.copy(ROOT / "tests" / "data" / "bank_customers.yml", second / "conf" / "base" / "parameters" / "customers.yml")
+    done = run_command(second, "kedro", "run", "--params", QUICK)
+    assert done.returncode == 0, done.stderr
+    newest = status(second)[0]
+    assert set(newest["aliases"]) == {"Champion", "Staging"}
+    assert f"the champion, version {samples}, was trained on a table with other columns" in newest["gate_reason"]
+    assert "gender is missing" in newest["gate_reason"]
+    assert run_command(second, "churn", "rollback").returncode == 0
+    assert next(entry["version"] for entry in status(second) if "Champion" in entry["aliases"]) == samples
+    again = run_command(second, "kedro", "run", "--pipelines", "evaluation")
+    assert again.returncode == 0, again.stderr
+    refused = status(second)[0]
+    assert (refused["gate"], refused["aliases"]) == ("rejected", ["Previous", "Staging"])
+    assert f"It was rolled back, so the champion stays. To insist: `churn promote {newest['version']}`" in refused["gate_reason"]
 
 
 @pytest.mark.real_data

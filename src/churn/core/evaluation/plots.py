@@ -1,6 +1,6 @@
 """The plots of the evaluation: matplotlib figures, made without pyplot's global state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +109,17 @@ def shap_summary(contributions: Floats, codes: NDArray[np.float32], labels: list
     axes.set_title("What moves the predictions?", loc="left", fontsize=12, fontweight="bold", color=INK)
     axes.set_xlabel("effect on the log-odds of churn (to the right: more likely to leave)", fontsize=9.5)
     axes.tick_params(axis="y", labelsize=9.5)
+    return figure
+
+
+def importance(labels: Sequence[str], effects: Sequence[float]) -> "Figure":
+    """Bars of the features' mean absolute effects (log-odds), which come largest first."""
+    shown = slice(SHOWN_FEATURES)
+    figure, axes = _canvas("Which features matter?", (6.2, 1.0 + 0.3 * min(SHOWN_FEATURES, len(labels))))
+    axes.barh(range(len(labels[shown])), effects[shown], color=COLORS["challenger"], height=0.65)
+    axes.set(yticks=range(len(labels[shown])), yticklabels=labels[shown], xlabel="mean absolute effect on the log-odds of churn")
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
     return figure
 
 

@@ -19,10 +19,18 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
         required: False loads None where no version has the alias; True stops the run.
         record: the record of promotions; a move that a crash has left there is carried out before the alias is read, and a
             model that was rolled back is loaded as such.
+        source: where the raw table lies, for the record of the run that registers a version.
     """
 
-    def __init__(self, alias: str, required: bool = True, record: str | None = None, metadata: dict[str, Any] | None = None) -> None:
-        self._alias, self._required, self.metadata = alias, required, metadata
+    def __init__(
+        self,
+        alias: str,
+        required: bool = True,
+        record: str | None = None,
+        source: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._alias, self._required, self._source, self.metadata = alias, required, source, metadata
         self._record = PromotionRecord(record) if record else None
         self._loaded: RegisteredModel | None = None
 
@@ -49,7 +57,7 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
         """Register the candidate."""
         if self._alias != registry.STAGING:
             raise DatasetError(f"A new version becomes {registry.STAGING}; {self._alias} is moved by the gate.")
-        registry.register(data)
+        registry.register(data, self._source)
         self._loaded = None
 
     def release(self) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Declaration
 from churn.core.errors import ChurnError
+from churn.core.evaluation import plots
 from churn.core.evaluation.metrics import metrics
 from churn.core.evaluation.profit import Costs, profit_threshold
-from churn.core.lazy_types import DataFrame
+from churn.core.lazy_types import DataFrame, Figure
 from churn.core.modelling.baseline import Baseline, fit_baseline
 from churn.core.modelling.training import TrainedModel, TrainingParameters, train
 from churn.io.features.feature_store import SERVICE
@@ -68,11 +69,13 @@ def describe_training(trained: TrainedModel, frame: DataFrame) -> tuple[dict[str
     return {f"oof_{name}": value for name, value in found.items()}, sorted(trained.trials, key=lambda trial: trial["log_loss"])
 
 
-def importance(trained: TrainedModel, frame: DataFrame) -> dict[str, float]:
-    """Mean absolute TreeSHAP contribution (log-odds) of each feature over some training rows, largest first."""
+def importance(trained: TrainedModel, frame: DataFrame) -> tuple[dict[str, float], Figure]:
+    """Mean absolute TreeSHAP contribution (log-odds) of each feature over some training rows, largest first, and its plot."""
     contributions, _ = trained.model.explain(frame.head(EXPLAINED))
     means = dict(zip(trained.model.names, abs(contributions).mean(axis=0).tolist(), strict=True))
-    return dict(sorted(means.items(), key=lambda entry: -entry[1]))
+    found = dict(sorted(means.items(), key=lambda entry: -entry[1]))
+    labels = {feature.name: feature.label for feature in trained.model.spec.features}
+    return found, plots.importance([labels[name] for name in found], list(found.values()))
 
 
 def candidate(

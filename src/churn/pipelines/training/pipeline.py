@@ -24,7 +24,12 @@ def create_pipeline() -> Pipeline:
             ),
             Node(nodes.train_baseline, ["training_frame", "params:customers"], "baseline_model", name="train_baseline"),
             Node(nodes.describe_training, ["trained_model", "training_frame"], ["training_metrics", "trials"], name="describe_training"),
-            Node(nodes.importance, ["trained_model", "training_frame"], "feature_importance", name="feature_importance"),
+            Node(
+                nodes.importance,
+                ["trained_model", "training_frame"],
+                ["feature_importance", "importance_plot"],
+                name="feature_importance",
+            ),
             Node(
                 nodes.candidate,
                 ["trained_model", "params:training", "params:costs", "data_summary", "git_commit"],
