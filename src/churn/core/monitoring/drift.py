@@ -7,22 +7,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.special import chdtrc, kolmogorov
 
 from churn.core.monitoring.parameters import DriftParameters
 from churn.core.monitoring.table import Values
+from churn.core.monitoring.two_sample import bin_edges, chi_square_two_sample, holm, ks_two_sample, population_stability_index
 
-_LEAST_EXPECTED = 5
-"""Cochran's (1954) rule: below this expected count a cell is pooled before a chi-square test."""
 PRESENT = 0.05
-"""Unadjusted p-value below which a window shows by itself what it shows together with those before it."""
+"""Adjusted p-value below which a window shows by itself what it shows together with those before it."""
 
 
 class ColumnDrift(BaseModel):
     """What was measured of one column; `p_value` is adjusted for the number of columns and of looks.
 
     `place` is the category whose share changed most (None for a number), `before` and `after` its shares, or a
-    number's medians (NaN where there is none is given as None). `present`: the newest rows alone show it too.
+    number's medians (None where there are no values). `pooled`: these are numbers of the window with those before it;
+    `present`: the window alone shows it too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +37,7 @@ class ColumnDrift(BaseModel):
     before: float | None = None
     after: float | None = None
     drifted: bool = False
+    pooled: bool = False
     present: bool = True
 
 
@@ -69,7 +69,7 @@ def compare(
     adjusted = holm(np.array([item.p_value for item in found.values()]))
     return tuple(
         _column(name, item, float(p), (reference[name], current[name])).model_copy(
-            update={"drifted": bool(p < error and item.psi >= parameters.psi_floor), "present": item.p_value < PRESENT}
+            update={"drifted": bool(p < error and item.psi >= parameters.psi_floor)}
         )
         for (name, item), p in zip(found.items(), adjusted, strict=True)
     )
@@ -84,17 +84,32 @@ def compare_twice(
 ) -> tuple[ColumnDrift, ...]:
     """Two looks, each with half of the error (Bonferroni): at the window, and at the window with those before it.
 
-    A mild change that one window cannot show adds up in the pooled rows; a strong one shows at once. Where
-    there is nothing to pool the window's look still has only its half. Of each column the stronger look is given.
+    A mild change that one window cannot show adds up in the pooled rows; a strong one shows at once. Where there is
+    nothing to pool the window's look still has only its half. A column's numbers are the window's, unless it has drifted
+    in the pooled rows alone.
     """
     now = compare(reference, current, error / 2, parameters)
     looks = now if pooled is None else compare(reference, pooled, error / 2, parameters)
+    late = {look.column for one, look in zip(now, looks, strict=True) if look.drifted and not one.drifted}
+    shown = _shown_alone({name: (reference[name], current[name]) for name in late}, parameters)
     return tuple(
-        (late if (late.drifted, -late.p_value) > (one.drifted, -one.p_value) else one).model_copy(
-            update={"p_value": min(1.0, 2 * min(one.p_value, late.p_value)), "present": one.present}
+        (look if look.column in late else one).model_copy(
+            update={
+                "p_value": min(1.0, 2 * min(one.p_value, look.p_value)),
+                "pooled": look.column in late,
+                "present": look.column not in late - shown,
+            }
         )
-        for one, late in zip(now, looks, strict=True)
+        for one, look in zip(now, looks, strict=True)
     )
+
+
+def _shown_alone(sides: Mapping[str, tuple[Values, Values]], parameters: DriftParameters) -> set[str]:
+    """Which columns the window shows by itself (Holm over these): what is over leaves its trace in the pooled rows only."""
+    if not sides:
+        return set()
+    adjusted = holm(np.array([_measure(*side, parameters.bins).p_value for side in sides.values()]))
+    return {name for name, p in zip(sides, adjusted, strict=True) if p < PRESENT}
 
 
 def _column(name: str, item: _Measured, p_value: float, sides: tuple[Values, Values]) -> ColumnDrift:
@@ -125,51 +140,6 @@ def _largest_change(reference: Values, current: Values) -> tuple[int | None, flo
     return most - 1, float(before[most]), float(after[most])
 
 
-def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Step-down adjusted p-values, shape (n,): rejecting those below alpha errs with at most alpha in all (Holm 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
-
-
-def ks_two_sample(reference: NDArray[np.float64], current: NDArray[np.float64]) -> tuple[float, float]:
-    """The largest distance of two empirical distributions, and its asymptotic p-value (Smirnov 1948).
-
-    Ties, as in whole numbers, make the p-value too large, never too small. Without values on one side: (0, 1).
-    """
-    if not len(reference) or not len(current):
-        return 0.0, 1.0
-    a, b = np.sort(reference), np.sort(current)
-    both = np.concatenate([a, b])
-    distance = np.abs(np.searchsorted(a, both, side="right") / len(a) - np.searchsorted(b, both, side="right") / len(b)).max()
-    return float(distance), float(kolmogorov(np.sqrt(len(a) * len(b) / (len(a) + len(b))) * distance))
-
-
-def chi_square_two_sample(reference: NDArray[np.int64], current: NDArray[np.int64]) -> tuple[float, float]:
-    """Pearson's test that two rows of counts, shape (k,), come from one distribution: statistic and p-value.
-
-    Both samples vary: the reference is not taken for the truth. Rare categories are pooled.
-    """
-    counts = _pool_rare(np.stack([reference, current]).astype(np.float64))
-    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
-    freedom = counts.shape[1] - 1
-    if freedom < 1 or not expected.all():
-        return 0.0, 1.0
-    statistic = float(((counts - expected) ** 2 / expected).sum())
-    return statistic, float(chdtrc(freedom, statistic))
-
-
-def population_stability_index(reference: NDArray[np.int64], current: NDArray[np.int64]) -> float:
-    """Sum of (c - r) ln(c / r) over the shares of k bins (Siddiqi 2006), counts of shape (k,).
-
-    Half a row is added to each bin, so that an empty one does not make it infinite.
-    """
-    r, c = ((counts + 0.5) / (counts.sum() + 0.5 * len(counts)) for counts in (reference, current))
-    return float(((c - r) * np.log(c / r)).sum())
-
-
 def _measure(reference: Values, current: Values, bins: int) -> _Measured:
     if np.issubdtype(reference.dtype, np.integer):
         counts = _count(reference.astype(np.int64), current.astype(np.int64))
@@ -183,7 +153,7 @@ def _measure_number(reference: NDArray[np.float64], current: NDArray[np.float64]
     gone = _count(_missing(reference).astype(np.int64), _missing(current).astype(np.int64))
     if len(gone[0]) > 1:  # two chances to find something: the values, and whether there are any (Bonferroni)
         p_value = min(1.0, 2 * min(p_value, chi_square_two_sample(*gone)[1]))
-    edges = np.unique(np.quantile(present, np.arange(1, bins) / bins)) if len(present) else np.array([])
+    edges = bin_edges(present, bins)
     coded = (np.where(np.isnan(side), -1, np.searchsorted(edges, side)).astype(np.int64) for side in (reference, current))
     return _Measured("Kolmogorov-Smirnov", statistic, p_value, population_stability_index(*_count(*coded)))
 
@@ -198,12 +168,3 @@ def _count(reference: NDArray[np.int64], current: NDArray[np.int64]) -> tuple[ND
     counts = [np.bincount(codes + 1, minlength=size).astype(np.int64) for codes in (reference, current)]
     seen = (counts[0] + counts[1]) > 0
     return counts[0][seen], counts[1][seen]
-
-
-def _pool_rare(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum the categories whose expected count in the smaller sample is below `_LEAST_EXPECTED`; shape (2, k) to (2, j)."""
-    expected = counts.sum(axis=0) * counts.sum(axis=1).min() / counts.sum()
-    rare = expected < _LEAST_EXPECTED
-    if not rare.any():
-        return counts
-    return np.column_stack([counts[:, ~rare], counts[:, rare].sum(axis=1)])

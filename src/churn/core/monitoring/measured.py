@@ -18,7 +18,8 @@ class Measured(BaseModel):
     """Performance on predictions whose outcome is known, beside the test customers'.
 
     `auc_p_value` tests a lower ROC-AUC, `calibration_p_value` another relation between score and outcome; both unadjusted.
-    `log_loss_avoidable` is what recalibrating would save, in nats beyond what it saves on the test customers.
+    `log_loss_avoidable` is what recalibrating would save, in nats beyond what it saves on the test customers; `rate_share`
+    the part of it, from 0 to 1, that another churn rate explains by itself, the rest being the slope's.
     `predictions` counts those that could have an outcome, `coverage` is the share that has one.
     """
 
@@ -37,6 +38,8 @@ class Measured(BaseModel):
     log_loss_avoidable: float
     intercept: float
     slope: float
+    reference_slope: float
+    rate_share: float
     auc_p_value: float
     calibration_p_value: float
 
@@ -51,7 +54,8 @@ def measure(reference: tuple[Floats, Labels], current: tuple[Floats, Labels], pr
     """
     scores, churned = current
     auc, low, high = roc_auc(churned, scores)
-    fit = recalibration(scores, churned)
+    usual, fit = recalibration(*reference), recalibration(scores, churned)
+    avoidable = log_loss(churned, apply(usual, scores)) - log_loss(churned, apply(fit, scores))
     return Measured(
         outcomes=len(scores),
         predictions=predictions,
@@ -63,9 +67,11 @@ def measure(reference: tuple[Floats, Labels], current: tuple[Floats, Labels], pr
         roc_auc_high=high,
         reference_roc_auc=roc_auc(reference[1], reference[0])[0],
         log_loss=log_loss(churned, scores),
-        log_loss_avoidable=_avoidable(scores, churned, recalibration(*reference)),
+        log_loss_avoidable=avoidable,
         intercept=fit[0],
         slope=fit[1],
+        reference_slope=usual[1],
+        rate_share=_rate_share(apply(usual, scores), churned, avoidable),
         auc_p_value=auc_fell(reference, current),
         calibration_p_value=relation_changed(reference, current),
     )
@@ -95,5 +101,7 @@ def _log_likelihood(fit: tuple[float, float], side: tuple[Floats, Labels]) -> fl
     return float((xlogy(side[1], p) + xlog1py(~side[1], -p)).sum())
 
 
-def _avoidable(scores: Floats, churned: Labels, usual: tuple[float, float]) -> float:
-    return log_loss(churned, apply(usual, scores)) - log_loss(churned, apply(recalibration(scores, churned), scores))
+def _rate_share(expected: Floats, churned: Labels, avoidable: float) -> float:
+    """Score test of the rate alone (Rao 1948) as a part of the likelihood ratio of rate and slope, 2 n `avoidable`."""
+    surprise = (churned.sum() - expected.sum()) ** 2 / (expected * (1 - expected)).sum()
+    return float(min(1.0, surprise / (2 * len(churned) * avoidable))) if avoidable > 0 else 1.0

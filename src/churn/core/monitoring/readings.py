@@ -6,12 +6,13 @@ from datetime import datetime
 import numpy as np
 
 from churn.core.evaluation.metrics import Z
-from churn.core.monitoring.drift import ColumnDrift, holm
+from churn.core.monitoring.drift import ColumnDrift
 from churn.core.monitoring.estimated import Estimate
 from churn.core.monitoring.findings import Finding, Reading
 from churn.core.monitoring.measured import Measured
 from churn.core.monitoring.parameters import MonitoringParameters
 from churn.core.monitoring.table import SCORE, Reference
+from churn.core.monitoring.two_sample import holm
 from churn.core.monitoring.verdict import HistoryEntry, run_of
 
 
@@ -34,19 +35,27 @@ def drift_findings(
             p_value=column.p_value,
             important=important,
         )
-        windows = run_of(finding.key, start, reference.version, history)[0] if column.present else 1
-        yield finding.model_copy(update={"severity": "alert" if important and windows >= parameters.drift.alert_after else "watch"})
+        windows = run_of(finding.key, start, reference.version, history)[0]
+        alert = important and column.present and windows >= parameters.drift.alert_after
+        yield finding.model_copy(update={"severity": "alert" if alert else "watch"})
 
 
 def _drift_text(column: ColumnDrift, reference: Reference) -> str:
     share = "" if column.column == SCORE else f", {reference.importance.get(column.column, 0):.0%} of what moves the scores"
-    size = f"(PSI {column.psi:.3f}{share})"
+    size = f"(PSI {column.psi:.3f}{share}{_look(column)})"
     if column.place is None:
         before, after = ("none" if value is None else f"{value:.4g}" for value in (column.before, column.after))
         return f"{column.column}: median {before} -> {after} {size}"
     labels = reference.training[column.column].labels
     name = "(empty)" if column.place < 0 else labels[column.place]
     return f"{column.column}: {name} {column.before or 0:.1%} -> {column.after or 0:.1%} {size}"
+
+
+def _look(column: ColumnDrift) -> str:
+    """Which rows the numbers are of, where they are not the window's."""
+    if not column.pooled:
+        return ""
+    return "; this window and those before it" + ("" if column.present else ", no longer seen in this one alone")
 
 
 def estimated_findings(found: Estimate, parameters: MonitoringParameters) -> Iterator[Finding]:
@@ -96,10 +105,14 @@ def _lower_auc(found: Measured, p_value: float, reading: Reading) -> Finding:
 
 
 def _other_relation(found: Measured, p_value: float) -> Finding:
-    text = (
-        f"customers with the same features leave at another rate: {found.churn_rate:.1%} left, {found.mean_prediction:.1%} were predicted "
-        f"(slope {found.slope:.2f}; ROC-AUC {found.reference_roc_auc:.3f} -> {found.roc_auc:.3f}; {found.outcomes:,} outcomes)"
-    )
+    rate = f"{found.churn_rate:.1%} left, {found.mean_prediction:.1%} were predicted"
+    slope = f"slope {found.reference_slope:.2f} -> {found.slope:.2f}"
+    size = f"ROC-AUC {found.reference_roc_auc:.3f} -> {found.roc_auc:.3f}; {found.outcomes:,} outcomes"
+    if found.rate_share >= 1 / 2:
+        text = f"customers with the same features leave at another rate: {rate} ({slope}; {size})"
+    else:
+        way = "less" if found.slope < found.reference_slope else "more"
+        text = f"high and low scores mean {way} than they did: {slope} of the outcome's log-odds on the score's ({rate}; {size})"
     return Finding(
         check="measured",
         kind="calibration",
