@@ -9,21 +9,30 @@ from scipy.stats import hypergeom
 
 from churn.core.declaration import Column as Declared
 from churn.core.declaration import Feature
-from churn.core.monitoring.drift import ks_two_sample
 from churn.core.monitoring.findings import Finding, broken
 from churn.core.monitoring.parameters import ContractParameters
 from churn.core.monitoring.table import Column, Floats, Reference, Sample
+from churn.core.monitoring.two_sample import ks_two_sample
 
 _ERROR = 1e-4
 """A count that chance brings about less often is no chance: far below the window's error, over all columns."""
 _QUARTERS = (0.5, 0.75, 0.9)
-_FITS = 0.5
-"""A unit explains the change if it removes this share of the distance between the distributions."""
+_FITS = 1e-3
+"""A unit explains the change if undoing it leaves a difference that chance exceeds more often than this ..."""
+_NEAR = 0.05
+"""... or this distance of the distribution functions: in many rows something else will have moved a little."""
+_AROUND = np.linspace(0.85, 1.15, 61)
+"""Factors beside the quantiles' own, which a sample's chance moves by some percent."""
 _SHOWN = 3
 
 
 def check_contract(reference: Reference, window: Sample, declared: Mapping[str, Declared], parameters: ContractParameters) -> list[Finding]:
-    """Every breach, column by column, then copies of rows; no statistics of the outcome are involved.
+    """Every breach, column by column, then copies of rows; no statistics of the outcome are involved."""
+    return [*check_columns(reference, window, declared, parameters), *_copies(reference, window, parameters)]
+
+
+def check_columns(reference: Reference, window: Sample, declared: Mapping[str, Declared], parameters: ContractParameters) -> list[Finding]:
+    """Every breach of one column.
 
     Counts are compared with the training rows by Fisher's exact test (Fisher 1935) and a floor in size.
     """
@@ -34,7 +43,7 @@ def check_contract(reference: Reference, window: Sample, declared: Mapping[str, 
             found.append(broken("missing-column", feature.name, text, "share of rows", 1.0))
             continue
         found.extend(_column_findings(feature, reference, window.columns[feature.name], declared.get(feature.name), parameters))
-    return [*found, *_copies(reference, window, parameters)]
+    return found
 
 
 def _column_findings(
@@ -134,22 +143,26 @@ def _limits(before: Floats, declared: Declared | None) -> tuple[float, float]:
 
 
 def unit_factor(before: Floats, after: Floats, least: float) -> float | None:
-    """By how much all values seem multiplied, or None: the upper quantiles agree on a factor, and undoing it fits.
+    """By how much all values seem multiplied, or None.
+
+    The upper quantiles give the factor, and undoing it has to bring the distribution back (Kolmogorov-Smirnov): other
+    customers change a column's shape too. Zeros say nothing of a unit, nor does a sign.
 
     Args:
-        before: training values (n,), not empty, without NaN.
+        before: training values (n,), without NaN.
         after: current values (m,), likewise.
         least: the smallest factor, or its inverse, that may be a unit.
     """
-    upper = [np.quantile(side, _QUARTERS) for side in (before, after)]
-    if not ((upper[0] > 0) & (upper[1] > 0)).all():
+    was, now = (np.abs(side[side != 0]) for side in (before, after))
+    if not len(was) or not len(now):
         return None
-    factors = upper[1] / upper[0]
-    factor = float(np.median(factors))
-    if 1 / least < factor < least or factors.max() > least * factors.min():
+    factor = float(np.median(np.quantile(now, _QUARTERS) / np.quantile(was, _QUARTERS)))
+    if 1 / least < factor < least or ks_two_sample(was, now)[1] >= _ERROR:
         return None
-    distance, undone = ks_two_sample(before, after)[0], ks_two_sample(before, after / factor)[0]
-    return factor if undone <= _FITS * distance else None
+    whole = bool((was == np.rint(was)).all())
+    fits = [(*ks_two_sample(was, np.rint(now / tried) if whole else now / tried), tried) for tried in factor * _AROUND]
+    distance, p_value, best = min(fits)
+    return float(best) if p_value >= _FITS or distance <= _NEAR else None
 
 
 def _copies(reference: Reference, window: Sample, parameters: ContractParameters) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ class ContractParameters(_Strict):
     null_increase: float = Field(default=0.02, gt=0, lt=1)
     unknown_share: float = Field(default=0.005, gt=0, lt=1)
     range_share: float = Field(default=0.01, gt=0, lt=1)
-    unit_factor: float = Field(default=2.0, gt=1)
+    unit_factor: float = Field(default=6.0, gt=1)
     duplicate_increase: float = Field(default=0.05, gt=0, lt=1)
     stale_share: float = Field(default=0.1, gt=0, lt=1)
     stale_after_days: float = Field(default=40, gt=0)
