@@ -7,11 +7,15 @@ import numpy as np
 
 from benchmarks.monitoring import cases, large, peers
 from benchmarks.monitoring.worlds import Case, World, build, judged, stream
+from churn.core.monitoring.drift import compare
 from churn.core.monitoring.estimated import estimate
+from churn.core.monitoring.parameters import DriftParameters
 from churn.core.monitoring.verdict import Verdict
 
 WORLDS = 10
-PARTS = ("quiet", "power", "estimate", "large")
+PARTS = ("quiet", "power", "after", "estimate", "large")
+WHOLE = 100_000
+"""Customers whose PSI is called the true one."""
 
 
 def main() -> None:
@@ -27,11 +31,13 @@ def main() -> None:
         f"{WORLDS} models, references of 5,626 training and 1,417 test customers; {options.evidently} windows of each case for Evidently\n"
     )
     if {"quiet", "power"} & set(options.parts):
-        print("| case | rows | windows | alert | right | Evidently: dataset drift | any column |\n|---|---|---|---|---|---|---|")
+        print("| case | largest true PSI | rows | windows | alert | right | Evidently: dataset drift | any column |\n|" + "---|" * 8)
     if "quiet" in options.parts:
         quiet(worlds, options.windows, options.evidently)
     if "power" in options.parts:
         power(worlds, options.power_windows, options.evidently)
+    if "after" in options.parts:
+        after(worlds, options.power_windows)
     if "estimate" in options.parts:
         estimates(worlds)
     if "large" in options.parts:
@@ -53,7 +59,7 @@ def runs(worlds: list[World], case: Case, rows: int, windows: int, stories: int)
 
 
 def power(worlds: list[World], windows: int, evidently: int) -> None:
-    """Each case's first windows (three for the mild change), and whether the verdict says the right thing."""
+    """Each case's first windows (three for mild changes), and whether the verdict says the right thing."""
     stories = max(1, windows // WORLDS)
     for case in cases.BROKEN:
         first = [verdicts[0] for verdicts in runs(worlds, case, 1000, 1, stories)]
@@ -62,9 +68,25 @@ def power(worlds: list[World], windows: int, evidently: int) -> None:
     for case in (cases.MODERATE, cases.BEHAVIOUR, cases.WEAKER):
         first = [verdicts[0] for verdicts in runs(worlds, case, 1000, 1, stories)]
         row(case, 1000, first, [verdict.status == "alert" for verdict in first], worlds, evidently)
-    three = list(runs(worlds, cases.MILD, 1000, 3, stories))
-    within = [any(verdict.status == "alert" for verdict in verdicts) for verdicts in three]
-    row(cases.MILD, 1000, [verdicts[0] for verdicts in three], within, worlds, evidently)
+    for case in (cases.MILD, cases.MILDER):
+        three = list(runs(worlds, case, 1000, 3, stories))
+        within = [any(verdict.status == "alert" for verdict in verdicts) for verdicts in three]
+        row(case, 1000, [verdicts[0] for verdicts in three], within, worlds, evidently)
+
+
+def after(worlds: list[World], stories: int) -> None:
+    """One window that is broken or otherwise changed, then three without any change: what is said of those."""
+    print("\n| one window, then quiet | stories | retraining recommended | alert in the three windows after it |\n|---|---|---|---|")
+    for case in (*cases.BROKEN, cases.MODERATE):
+        told = []
+        for story in range(stories):
+            world = worlds[story % len(worlds)]
+            played = (cases.QUIET, case, cases.QUIET, cases.QUIET, cases.QUIET)
+            windows = [next(iter(stream(world, one, 1000, 1, 20_000 + 10 * story + place))) for place, one in enumerate(played)]
+            told.append(list(judged(world, iter(windows), outcomes=False)))
+        retrain = np.mean([any(verdict.action == "retrain" for verdict in verdicts) for verdicts in told])
+        alerts = np.mean([[verdict.status == "alert" for verdict in verdicts[2:]] for verdicts in told])
+        print(f"| {case.name} | {stories} | {retrain:.1%} | {alerts:.1%} |", flush=True)
 
 
 def named(verdict: Verdict, case: Case) -> bool:
@@ -76,7 +98,14 @@ def row(case: Case, rows: int, found: list[Verdict], right: list[bool], worlds: 
     """A line of the table."""
     alerts = np.mean([verdict.status == "alert" for verdict in found])
     beside = " | ".join(f"{share:.0%}" for share in peers.shares(worlds, case, rows, evidently)) if evidently else " | "
-    print(f"| {case.name} | {rows:,} | {len(found):,} | {alerts:.1%} | {np.mean(right):.1%} | {beside} |", flush=True)
+    size = "" if case.fault else f"{true_psi(worlds[0], case):.4f}"
+    print(f"| {case.name} | {size} | {rows:,} | {len(found):,} | {alerts:.1%} | {np.mean(right):.1%} | {beside} |", flush=True)
+
+
+def true_psi(world: World, case: Case) -> float:
+    """The largest PSI of a feature or the score, between many customers and as many after the change."""
+    (before, _), (now, _) = (next(iter(stream(world, one, WHOLE, 1, 60_000 + place))) for place, one in enumerate((cases.QUIET, case)))
+    return max(column.psi for column in compare(before.compared(), now.compared(), 0.01, DriftParameters()))
 
 
 def estimates(worlds: list[World]) -> None:

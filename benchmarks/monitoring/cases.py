@@ -26,6 +26,7 @@ BROKEN = (
 )
 MODERATE = Case("moderate change of the mix", _mix(0.4))
 MILD = Case("mild change of the mix", _mix(0.25))
+MILDER = Case("milder change of the mix", _mix(0.2))
 BEHAVIOUR = Case("behaviour: fiber's effect on churn turns", {"change": {"fiber_effect": 1.35}})
 WEAKER = Case("behaviour: every effect on churn weakens", {"kappa": 0.75, "shift": -0.2})
 COVARIATES = (

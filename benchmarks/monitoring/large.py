@@ -1,4 +1,7 @@
-"""The verdict on a window of 100,000 predictions with 20 features, read from SQLite: `python -m benchmarks.monitoring.large`."""
+"""The verdict on a window of 100,000 predictions with 20 features, read from SQLite: `python -m benchmarks.monitoring.large`.
+
+All parameters but the window's rows are the defaults; 1,000 outcomes are known, and the memory of earlier verdicts is full.
+"""
 
 import json
 import resource
@@ -10,6 +13,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.measure import MEGABYTE
@@ -18,10 +22,11 @@ from churn.core.declaration import Feature
 from churn.core.monitoring.judge import judge
 from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
 from churn.core.monitoring.table import Column, Reference, Sample
+from churn.core.monitoring.verdict import HistoryEntry
 from churn.core.population.customers import SampleParameters, draw
 from churn.io.predictions.prediction_log import Entry, PredictionLog
-from churn.io.predictions.window import read_labelled, read_window
-from churn.pipelines.monitoring.nodes import assemble
+from churn.io.predictions.window import read_window
+from churn.pipelines.monitoring.nodes import ask_window, assemble
 
 ROWS = 100_000
 EXTRA = Feature(name="score_last_month", type="number", label="Score of last month")
@@ -55,20 +60,36 @@ def write_log(url: str, world: World) -> None:
     log.close()
 
 
+def entry(number: int) -> HistoryEntry:
+    """An earlier verdict: every tenth on broken data."""
+    start = datetime.now(UTC) - timedelta(days=1 + number)
+    broken = number % 10 == 0
+    return HistoryEntry(
+        start=start,
+        end=start + timedelta(hours=23),
+        rows=ROWS,
+        model_version="1",
+        status="alert" if broken else "ok",
+        action="fix-data" if broken else "none",
+        shown=("unit:MonthlyCharges",) if broken else (),
+    )
+
+
 def verdict(url: str) -> None:
     """Read, judge, print what it took."""
     world = build(0)
     reference = with_extra(world.reference)
-    parameters = MonitoringParameters(window=WindowParameters(rows=ROWS, pooled=1))
-    empty = pd.DataFrame({"customer_id": [], "churned": [], "observed_at": []})
+    parameters = MonitoringParameters(window=WindowParameters(rows=ROWS))
+    history = [entry(number) for number in range(parameters.history)]
     before, cpu = time.perf_counter(), time.process_time()
-    predictions = read_window(url, parameters.window, datetime.now(UTC))
-    labelled = read_labelled(url, empty, timedelta(days=1))
-    window = assemble(predictions, labelled, reference, parameters)
-    found = judge(reference, window, [], world.declaration.columns, parameters, datetime.now(UTC))
+    predictions = read_window(url, ask_window(parameters), datetime.now(UTC))
+    labelled = predictions.tail(parameters.performance.outcomes)
+    labelled = labelled.assign(churned=np.random.default_rng(0).random(len(labelled)) < labelled["probability"], eligible=len(labelled))
+    window = assemble(predictions, labelled, reference, history, parameters)
+    found = judge(reference, window, history, world.declaration.columns, parameters, datetime.now(UTC))
     found.model_dump_json()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
-    print(f"{found.window.rows:,} rows, {len(reference.features)} features, {found.status}: ", end="")
+    print(f"{found.window.rows:,} rows, {len(reference.features)} features, {found.outcomes:,} outcomes, {found.status}: ", end="")
     print(f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - before:.1f} s, peak {peak:.0f} MB with all imports")
 
 

@@ -89,29 +89,21 @@ def stream(world: World, case: Case, rows: int, windows: int, seed: int) -> Iter
 def judged(world: World, windows: Iterator[tuple[Sample, Any]], outcomes: bool = True) -> Iterator[Verdict]:
     """The verdicts on windows in a row; with outcomes each is measured on the outcomes of its own customers."""
     history: list[HistoryEntry] = []
-    earlier: list[Sample] = []
+    earlier: list[Sample | None] = []
     for number, (sample, _) in enumerate(windows):
         start = START + timedelta(days=7 * number)
         facts = WindowFacts(rows=len(sample), start=start, end=start + timedelta(days=6))
-        earlier = [*earlier, sample][-world.parameters.window.pooled :]
+        looked_at = [*earlier, sample][-world.parameters.window.pooled_of(len(sample)) :]
+        pooled = [one for one in looked_at if one is not None]
         window = Window(
             facts,
             sample,
             np.ones(len(sample)),
-            joined(earlier) if len(earlier) > 1 else None,
+            Sample.joined(pooled) if len(pooled) > 1 else None,
             sample.take(slice(-world.parameters.performance.outcomes, None)) if outcomes else None,
             len(sample),
         )
         verdict = judge(world.reference, window, history, world.declaration.columns, world.parameters, start + timedelta(days=6))
         history = remember(history, verdict, (), 20)
+        earlier.append(None if verdict.action == "fix-data" else sample)
         yield verdict
-
-
-def joined(samples: list[Sample]) -> Sample:
-    """Samples one after the other."""
-    first = samples[0]
-    together = {
-        name: type(column)(np.concatenate([one.columns[name].values for one in samples]), column.labels)
-        for name, column in first.columns.items()
-    }
-    return Sample(together, np.concatenate([one.scores for one in samples]))

@@ -1,9 +1,12 @@
 """The judgement of windows of a population whose changes are known."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,10 +14,14 @@ from benchmarks.monitoring import cases
 from benchmarks.monitoring.worlds import START, Case, World, build, judged, stream
 from churn.core.declaration import Feature
 from churn.core.monitoring.alert_text import alert_body, alert_title
+from churn.core.monitoring.contract import unit_factor
+from churn.core.monitoring.drift import ColumnDrift
+from churn.core.monitoring.findings import Check, Finding, Kind, Severity
 from churn.core.monitoring.gauges import gauges, metrics
 from churn.core.monitoring.judge import Window, judge
+from churn.core.monitoring.parameters import WindowParameters
 from churn.core.monitoring.table import Column, Sample, column
-from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, remember, run_of, to_tell
+from churn.core.monitoring.verdict import Action, HistoryEntry, Status, Verdict, WindowFacts, remember, run_of, to_tell
 
 FACTS = WindowFacts(rows=1000, start=START, end=START + timedelta(days=6))
 NOW = START + timedelta(days=6)
@@ -62,6 +69,59 @@ def test_broken_data_are_named_at_once_and_never_trained_on(world: World, case: 
 def test_a_broken_contract_forbids_retraining_even_when_performance_is_lost(world: World) -> None:
     both = Case("both", cases.BEHAVIOUR.change, cases.BROKEN[2].fault)
     assert {verdict.action for verdict in judged(world, stream(world, both, 1000, 3, 5))} == {"fix-data"}
+
+
+def one_after_the_other(world: World, story: Sequence[Case], seed: int) -> list[Verdict]:
+    windows = [next(iter(stream(world, case, 1000, 1, seed + number))) for number, case in enumerate(story)]
+    return list(judged(world, iter(windows), outcomes=False))
+
+
+@pytest.mark.parametrize("case", cases.BROKEN, ids=lambda case: case.name)
+def test_a_fault_that_is_mended_leaves_no_trace(world: World, case: Case) -> None:
+    """Its windows count neither as persistence nor as customers."""
+    for seed in range(300, 350, 10):
+        verdicts = one_after_the_other(world, (cases.QUIET, case, case, cases.QUIET, cases.QUIET), seed)
+        assert [(verdict.status, verdict.action) for verdict in verdicts[1:]] == [("alert", "fix-data")] * 2 + [("ok", "none")] * 2
+        assert all(key.split(":")[0] in {case.kind, "range"} for verdict in verdicts for key in verdict.shown)
+
+
+def test_windows_on_broken_data_are_left_out_of_the_second_look(world: World) -> None:
+    from churn.pipelines.monitoring.nodes import assemble
+
+    features = [json.dumps({"tenure": row}) for row in range(3000)]
+    times = pd.date_range(START, periods=3000, freq="min")
+    log = pd.DataFrame({"predicted_at": times, "features_as_of": times, "features": features, "probability": 0.2, "model_version": "1"})
+    log["repeated"] = 0
+    none = log.head(0).assign(churned=[], eligible=[])
+    broken = entry(0, action="fix-data").model_copy(update={"start": times[1500], "end": times[1999]})
+    for history, first_row, rows in (([], 0, 3000), ([broken], 0, 2500)):
+        pooled = assemble(log, none, world.reference, history, world.parameters).pooled
+        assert pooled is not None
+        tenure = pooled.columns["tenure"].values
+        assert (tenure[0], tenure[-1], len(pooled)) == (first_row, 2999, rows)
+    assert not {1500, 1999} & set(tenure)
+    assert {1499, 2000} <= set(tenure)
+
+
+@pytest.mark.parametrize("case", cases.BROKEN, ids=lambda case: case.name)
+def test_outcomes_of_predictions_on_broken_data_retrain_nothing(world: World, case: Case) -> None:
+    """They arrive when the fault may long have been mended."""
+    for seed in range(3):
+        then = next(iter(stream(world, case, 1000, 1, 70 + seed)))[0]
+        found = verdict_on(world, quiet(world), labelled=then, labelled_of=1000)
+        assert (found.status in {"ok", "watch"}, found.action) == (True, "none")
+        assert all("predicted on broken data" in finding.text for finding in found.findings)
+    if case.column == "tenure":
+        assert [finding.check for finding in found.findings] == ["measured"] * len(found.findings) != []
+
+
+def test_a_change_that_passes_retrains_nothing(world: World) -> None:
+    story = (cases.QUIET, cases.MODERATE, cases.QUIET, cases.QUIET)
+    stories = [one_after_the_other(world, story, seed) for seed in range(500, 600, 10)]
+    assert sum(any(verdict.action == "retrain" for verdict in verdicts) for verdicts in stories) <= 1
+    echoes = [finding for verdicts in stories for finding in verdicts[2].findings]
+    assert echoes
+    assert np.mean([finding.severity == "watch" and "no longer seen" in finding.text for finding in echoes]) > 0.8
 
 
 def test_another_mix_of_customers_alerts_at_once_and_retrains_when_it_stays(world: World) -> None:
@@ -125,6 +185,28 @@ def test_the_declared_range_is_part_of_the_contract(world: World) -> None:
     assert "range:MonthlyCharges" in keys(found)
 
 
+@pytest.mark.parametrize("most", [36, 12, 4])
+def test_newer_customers_are_no_other_unit(world: World, most: int) -> None:
+    """Their tenures are a fraction of what they were, of another shape."""
+    many = quiet(world, 20_000)
+    newer = many.take(np.flatnonzero(many.columns["tenure"].values <= most)[:1000])
+    found = verdict_on(world, newer)
+    assert "feature-drift:tenure" in keys(found)
+    assert {finding.reading for finding in found.alerts} == {"changed customers"}
+
+
+def test_a_unit_is_recognised_beside_zeros_and_below_zero() -> None:
+    rng = np.random.default_rng(0)
+    mostly_zero = np.where(rng.random(6000) < 0.9, 0.0, rng.lognormal(0, 1, 6000))
+    for values in (mostly_zero, rng.normal(-50, 10, 6000), np.floor(rng.uniform(1, 72, 6000))):
+        before, after = values[:5000], values[5000:]
+        for factor in (100, 1 / 100, 30.4):
+            assert unit_factor(before, after * factor, 6.0) == pytest.approx(factor, rel=0.25)
+        assert unit_factor(before, after, 6.0) is None
+        assert unit_factor(before, 3 * after, 6.0) is None
+    assert unit_factor(np.zeros(100), np.ones(100), 6.0) is None
+
+
 def test_a_rise_of_prices_is_no_other_unit(world: World) -> None:
     assert not any("unit" in key for key in keys(first(world, Case("prices", {"change": {"price": 0.3}}))))
 
@@ -147,7 +229,9 @@ def test_raw_values_become_columns(kind: Any, raw: list[Any], values: list[float
     assert found.unknown == ({"new": 1} if kind == "category" else {})
 
 
-def entry(day: int, length: int = 1, version: str = "1", shown: tuple[str, ...] = ("k",), alerted: tuple[str, ...] = ()) -> HistoryEntry:
+def entry(
+    day: int, length: float = 1, version: str = "1", shown: tuple[str, ...] = ("k",), alerted: tuple[str, ...] = (), action: Action = "none"
+) -> HistoryEntry:
     start = START + timedelta(days=day)
     return HistoryEntry(
         start=start,
@@ -155,7 +239,7 @@ def entry(day: int, length: int = 1, version: str = "1", shown: tuple[str, ...] 
         rows=9,
         model_version=version,
         status="alert",
-        action="none",
+        action=action,
         shown=shown,
         alerted=alerted,
     )
@@ -180,6 +264,73 @@ def test_the_same_trouble_is_told_once_until_it_changes(world: World) -> None:
     well = verdict_on(world, quiet(world))
     assert to_tell(well, history) == (False, ())
     assert to_tell(found, remember(history, well.model_copy(update={"window": FACTS.model_copy(update={"rows": 9})}), (), 10))[0]
+
+
+def test_the_columns_of_one_drift_are_one_trouble() -> None:
+    def drifting(*columns: str, action: Action = "none", severity: Severity = "alert", check: Check = "drift") -> Verdict:
+        kinds: dict[Check, Kind] = {"drift": "feature-drift", "measured": "calibration", "contract": "unit"}
+        found = tuple(
+            Finding(
+                check=check,
+                kind=kinds[check],
+                severity=severity,
+                reading="changed customers",
+                text="",
+                measure="PSI",
+                strength=1,
+                column=name,
+            )
+            for name in columns
+        )
+        status: Status = severity if found else "ok"
+        return Verdict(status=status, action=action, summary="", checked_at=NOW, window=FACTS, model_version="1", findings=found, shown=())
+
+    def told(*verdicts: Verdict) -> list[bool]:
+        history: list[HistoryEntry] = []
+        sent = []
+        for day, verdict in enumerate(verdicts):
+            window = FACTS.model_copy(update={"start": START + timedelta(days=day), "end": START + timedelta(days=day + 0.5)})
+            send, known = to_tell(verdict, history)
+            history = remember(history, verdict.model_copy(update={"window": window}), known, 10)
+            sent.append(send)
+        return sent
+
+    more, other = drifting("a", "b"), drifting("b", action="retrain")
+    assert told(drifting("a"), more, drifting("b"), other, more, other) == [True, False, False, True, False, False]
+    assert told(drifting("a"), drifting("a", severity="watch"), drifting("b")) == [True, False, False]
+    assert told(drifting("a"), drifting(), drifting("b")) == [True, False, True]
+    assert told(drifting("a"), drifting("", check="measured")) == [True, True]
+    broken = drifting("a", action="fix-data", check="contract")
+    both = broken.model_copy(update={"findings": (*broken.findings, *drifting("b", severity="watch").findings)})
+    assert told(drifting("b"), both, both, drifting("b"), both) == [True, True, False, False, True]
+    of_next_version = drifting("a").model_copy(update={"model_version": "2"})
+    assert told(drifting("a"), of_next_version, drifting("a"), of_next_version) == [True, True, False, False]
+
+
+def test_a_weaker_relation_has_words_of_its_own(world: World) -> None:
+    found = [first(world, cases.WEAKER, seed=seed) for seed in range(8)]
+    texts = [finding.text for verdict in found for finding in verdict.alerts if finding.kind == "calibration"]
+    assert texts
+    assert all(text.startswith("high and low scores mean less than they did: slope") for text in texts)
+    (turned,) = (finding.text for finding in first(world, cases.BEHAVIOUR).alerts if finding.kind == "calibration")
+    assert turned.startswith("customers with the same features leave at another rate")
+
+
+def test_numbers_of_several_windows_say_so(world: World) -> None:
+    verdicts = [verdict for seed in range(5) for verdict in judged(world, stream(world, cases.MILD, 1000, 3, seed), outcomes=False)]
+    texts = {column.pooled: finding.text for verdict in verdicts for column, finding in matched(verdict)}
+    assert "this window and those before it" in texts[True]
+    assert "those before it" not in texts[False]
+
+
+def matched(verdict: Verdict) -> list[tuple[ColumnDrift, Finding]]:
+    columns = {column.column: column for column in verdict.drift}
+    return [(columns[finding.column or ""], finding) for finding in verdict.findings if finding.check == "drift"]
+
+
+def test_large_windows_need_no_second_look() -> None:
+    assert [WindowParameters(pooled=3).pooled_of(rows) for rows in (200, 1000, 5000, 9999, 10_000, 100_000)] == [3, 3, 2, 2, 1, 1]
+    assert WindowParameters(pooled=1).pooled_of(200) == 1
 
 
 def test_the_alert_says_what_how_much_why_and_where(world: World) -> None:

@@ -1,6 +1,6 @@
 """The judgement of a window of predictions: contract, drift, estimated and measured performance, in this order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from churn.core.declaration import Column as Declared
 from churn.core.evaluation.segments import Segment, SegmentParameters, segments
-from churn.core.monitoring.contract import check_contract
+from churn.core.monitoring.contract import check_columns, check_contract
 from churn.core.monitoring.drift import ColumnDrift, compare_twice
 from churn.core.monitoring.estimated import Estimate, estimate
 from churn.core.monitoring.findings import Finding
@@ -25,7 +25,7 @@ from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, no
 class Window:
     """Predictions of one model version: the newest of each customer.
 
-    `pooled` are these and those of the windows before it (None: there are none); `ages` the features' ages in days (n,);
+    `pooled` are these and the sound ones of the windows before it (None: there are none); `ages` the features' ages in days (n,);
     `labelled` the newest predictions that have an outcome, out of `labelled_of` that could have one.
     """
 
@@ -61,7 +61,7 @@ def judge(
     later = [
         *drift_findings(drift, reference, facts.start, history, parameters),
         *estimated_findings(estimated, parameters),
-        *measured_findings(measured, drift, parameters),
+        *_on_sound_data(measured_findings(measured, drift, parameters), reference, window, declared, parameters),
     ]
     found = [*contract, *(later if sound else [_of_broken_data(finding) for finding in later])]
     found = [_dated(finding, facts.start, reference.version, history) for finding in found]
@@ -75,7 +75,7 @@ def judge(
         model_version=reference.version,
         reference_sha256=reference.sha256,
         findings=tuple(found),
-        shown=tuple(sorted(_shown(found, drift))),
+        shown=tuple(sorted(_shown(found, drift, sound))),
         drift=drift,
         estimated=estimated,
         measured=measured,
@@ -116,9 +116,23 @@ def _measurements(
     return drift, estimated, measure((test.scores, test.churned), (labelled.scores, labelled.churned), window.labelled_of)
 
 
-def _of_broken_data(finding: Finding) -> Finding:
+def _on_sound_data(
+    findings: Iterable[Finding], reference: Reference, window: Window, declared: Mapping[str, Declared], parameters: MonitoringParameters
+) -> list[Finding]:
+    """Measured performance, which is no trouble of the model where the predictions with an outcome were made on broken data.
+
+    Outcomes come late: the fault may have been mended long before.
+    """
+    found = list(findings)
+    if not found or window.labelled is None:
+        return found
+    breaches = check_columns(reference, window.labelled, declared, parameters.contract)
+    return [_of_broken_data(finding, f"; predicted on broken data: {breaches[0].text}") for finding in found] if breaches else found
+
+
+def _of_broken_data(finding: Finding, reason: str = "") -> Finding:
     """What follows from broken data is not a second trouble."""
-    return finding.model_copy(update={"severity": "watch", "reading": "broken data"})
+    return finding.model_copy(update={"severity": "watch", "reading": "broken data", "text": finding.text + reason})
 
 
 def _dated(finding: Finding, start: datetime, version: str, history: Sequence[HistoryEntry]) -> Finding:
@@ -126,10 +140,11 @@ def _dated(finding: Finding, start: datetime, version: str, history: Sequence[Hi
     return finding.model_copy(update={"windows": windows, "since": since.isoformat()})
 
 
-def _shown(found: Sequence[Finding], drift: Sequence[ColumnDrift]) -> set[str]:
-    """The keys that persistence counts: drift only where the window shows it by itself."""
+def _shown(found: Sequence[Finding], drift: Sequence[ColumnDrift], sound: bool) -> set[str]:
+    """The keys that persistence counts: drift where the window shows it by itself; on broken data only the breaches."""
     absent = {column.column for column in drift if not column.present}
-    return {finding.key for finding in found if finding.check != "drift" or finding.column not in absent}
+    counted = [finding for finding in found if finding.check != "drift" or finding.column not in absent]
+    return {finding.key for finding in counted if sound or finding.check == "contract"}
 
 
 def _segments(reference: Reference, window: Window, parameters: SegmentParameters) -> list[Segment]:

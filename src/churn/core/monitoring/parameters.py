@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_ENOUGH = 10_000
+"""Customers of whom a window shows by itself whatever passes the drift's floor."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -18,6 +21,10 @@ class WindowParameters(_Strict):
     max_rows: int = Field(default=100_000, ge=1)
     min_rows: int = Field(default=200, ge=30)
     pooled: int = Field(default=3, ge=1)
+
+    def pooled_of(self, rows: int) -> int:
+        """How many windows of so many rows the second look at drift takes: no more than it needs."""
+        return max(1, min(self.pooled, -(-_ENOUGH // rows)))
 
 
 class ContractParameters(_Strict):

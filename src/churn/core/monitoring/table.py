@@ -66,6 +66,17 @@ class Sample:
         columns = {name: column.take(rows) for name, column in self.columns.items()}
         return Sample(columns, self.scores[rows], None if self.churned is None else self.churned[rows])
 
+    @staticmethod
+    def joined(samples: "Sequence[Sample]") -> "Sample":
+        """Samples one after the other, at least one; a column that some of them lack is empty there."""
+        names = dict.fromkeys(name for sample in samples for name in sample.columns)
+        known = [sample.churned for sample in samples if sample.churned is not None]
+        return Sample(
+            {name: _joined([sample.columns.get(name) for sample in samples], [len(sample) for sample in samples]) for name in names},
+            np.concatenate([sample.scores for sample in samples]),
+            np.concatenate(known) if len(known) == len(samples) else None,
+        )
+
     def compared(self) -> dict[str, Values]:
         """What drift is looked for in: the features, then the score."""
         return {**{name: column.values for name, column in self.columns.items()}, SCORE: self.scores}
@@ -88,6 +99,19 @@ class Reference:
     def compared(self) -> dict[str, Values]:
         """The training distribution of the features, and the test customers' scores: training scores are too good."""
         return {**{name: column.values for name, column in self.training.items()}, SCORE: self.test.scores}
+
+
+def _joined(parts: Sequence[Column | None], rows: Sequence[int]) -> Column:
+    """Parts of one column, of so many rows; None is empty."""
+    given = [part for part in parts if part is not None]
+    values = [_empty(given[0], n) if part is None else part.values for part, n in zip(parts, rows, strict=True)]
+    unknown = sum((Counter(part.unknown) for part in given), Counter[str]())
+    whole: Any = np.concatenate(values)
+    return Column(whole, given[0].labels, dict(unknown.most_common()), sum(part.wrong_type for part in given))
+
+
+def _empty(like: Column, rows: int) -> Values:
+    return np.full(rows, np.nan) if like.is_number else np.full(rows, MISSING, np.int64)
 
 
 def columns(features: Sequence[Feature], rows: Mapping[str, Any]) -> dict[str, Column]:

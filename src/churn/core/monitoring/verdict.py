@@ -20,6 +20,7 @@ ADVICE: Mapping[Action, str] = {
     "fix-data": "mend the data; a model trained on them now would learn the fault",
     "retrain": "train again: kedro run --pipelines data_processing,feature_store,training,evaluation",
 }
+_ACTION = "action:"
 
 
 class _Frozen(BaseModel):
@@ -37,7 +38,7 @@ class WindowFacts(_Frozen):
 
 
 class HistoryEntry(_Frozen):
-    """What is kept of a verdict: `shown` are the keys that count for persistence, `alerted` those that people were told of."""
+    """What is kept of a verdict: `shown` are the keys that count for persistence, `alerted` the troubles that people know of."""
 
     start: datetime
     end: datetime
@@ -87,6 +88,11 @@ def not_judged(reason: str, now: datetime, window: WindowFacts, version: str | N
     return Verdict(
         status="not-judged", action="none", summary=f"Not judged: {reason}.", checked_at=now, window=window, model_version=version
     )
+
+
+def broken_spans(history: Sequence[HistoryEntry]) -> list[tuple[datetime, datetime]]:
+    """From when to when predictions were made on broken data, of whichever version: they say nothing of the customers."""
+    return [(entry.start, entry.end) for entry in history if entry.action == "fix-data"]
 
 
 def run_of(key: str, start: datetime, version: str, history: Sequence[HistoryEntry]) -> tuple[int, datetime]:
@@ -149,15 +155,25 @@ def remember(history: Sequence[HistoryEntry], verdict: Verdict, alerted: Sequenc
 
 
 def to_tell(verdict: Verdict, history: Sequence[HistoryEntry]) -> tuple[bool, tuple[str, ...]]:
-    """Whether to alert, and the keys that people know of afterwards.
+    """Whether to alert, and the troubles that people know of afterwards.
 
-    The same trouble alerts once: only a key that is new since all was well, or another recommended action, alerts again.
+    The same trouble of a model version alerts once: only another trouble, or another recommended action, alerts again. A
+    trouble that is only watched after its alert is not over; one of which nothing shows any more is forgotten.
     """
-    told = set(history[-1].alerted) if history else set()
+    last = next((entry for entry in reversed(history) if entry.model_version == verdict.model_version), None)
+    told = set(last.alerted) if last else set()
     if verdict.status == "not-judged":
         return False, tuple(sorted(told))
-    keys = {finding.key for finding in verdict.alerts}
-    if not keys:
-        return False, ()
-    keys.add(f"action:{verdict.action}")
-    return not keys <= told, tuple(sorted(keys | told))
+    going_on = told & {_trouble(finding) for finding in verdict.findings}
+    known = going_on | {key for key in told if going_on and key.startswith(_ACTION)}
+    troubles = {_trouble(finding) for finding in verdict.alerts}
+    now = {*troubles, _ACTION + verdict.action} if troubles else set()
+    return not now <= known, tuple(sorted(now | known))
+
+
+def _trouble(finding: Finding) -> str:
+    """What counts as one trouble: each breach of the contract, all drift of what matters, all loss of performance.
+
+    The columns of one cause cross their limits one after the other; a breach has a place of its own to be mended.
+    """
+    return finding.check if finding.check in ("drift", "measured") and finding.important else finding.key

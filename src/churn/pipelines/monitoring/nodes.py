@@ -1,6 +1,7 @@
 """Monitoring: which predictions, which reference, the verdict, whom to tell, and what to remember."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,18 +13,20 @@ from churn.core.monitoring.gauges import gauges, metrics
 from churn.core.monitoring.judge import Window, judge
 from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
 from churn.core.monitoring.table import Reference, Sample, columns
-from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, not_judged, remember, to_tell
+from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, broken_spans, not_judged, remember, to_tell
 from churn.io.monitoring.alerts import Alert
 from churn.io.predictions.window import feature_columns
 
 _DAY = 86_400
+_PART = 10_000
 
 logger = logging.getLogger(__name__)
 
 
 def ask_window(parameters: MonitoringParameters) -> WindowParameters:
     """Which predictions to read."""
-    return parameters.window
+    window = parameters.window
+    return window.model_copy(update={"pooled": window.pooled_of(window.rows)}) if window.by == "count" else window
 
 
 def choose_version(predictions: DataFrame, newest: str | None, parameters: MonitoringParameters) -> str:
@@ -55,18 +58,21 @@ def judge_window(
         version = choose_version(predictions, None, parameters)
         reason = f"model version {version} has no reference; `kedro run --pipelines training,evaluation` makes a version that has one"
         return _plain(not_judged(reason, now, WindowFacts(rows=len(chosen)), version), parameters), []
-    window = assemble(predictions, labelled, reference, parameters)
     earlier = [HistoryEntry.model_validate(entry) for entry in history]
+    window = assemble(predictions, labelled, reference, earlier, parameters)
     verdict = judge(reference, window, earlier, customers.columns, parameters, now, evaluation.segments)
     return _plain(verdict, parameters), [window] if verdict.status != "not-judged" else []
 
 
-def assemble(predictions: DataFrame, labelled: DataFrame, reference: Reference, parameters: MonitoringParameters) -> Window:
-    """The window, the pooled windows and the labelled predictions of the reference's model version."""
-    ours = predictions[predictions["model_version"] == reference.version]
+def assemble(
+    predictions: DataFrame, labelled: DataFrame, reference: Reference, history: Sequence[HistoryEntry], parameters: MonitoringParameters
+) -> Window:
+    """The window, the sound ones before it, and the labelled predictions, of the reference's model version."""
     everyone = newest_rows(predictions, parameters.window)
     now = everyone[everyone["model_version"] == reference.version]
-    pooled = ours if len(ours) > len(now) else None
+    before = predictions.drop(everyone.index)
+    before = _sound(before[before["model_version"] == reference.version], history)
+    current = sample(now, reference)
     answered = labelled[labelled["model_version"] == reference.version]
     known = answered.tail(parameters.performance.outcomes)
     facts = WindowFacts(
@@ -78,16 +84,27 @@ def assemble(predictions: DataFrame, labelled: DataFrame, reference: Reference, 
     )
     return Window(
         facts,
-        sample(now, reference),
+        current,
         ((now["predicted_at"] - now["features_as_of"]).dt.total_seconds() / _DAY).to_numpy(),
-        None if pooled is None else sample(pooled, reference),
+        Sample.joined([sample(before, reference), current]) if len(before) else None,
         sample(known, reference) if len(known) else None,
         round(answered["eligible"].iloc[0] * len(known) / len(answered)) if len(known) else 0,
     )
 
 
+def _sound(rows: DataFrame, history: Sequence[HistoryEntry]) -> DataFrame:
+    """Without the predictions of windows whose data were broken: the second look would find the fault after it was mended."""
+    for start, end in broken_spans(history):
+        rows = rows[~rows["predicted_at"].between(start, end)]
+    return rows
+
+
 def sample(rows: DataFrame, reference: Reference) -> Sample:
-    """Logged predictions as columns; with outcomes where the rows have them."""
+    """Logged predictions as columns, with outcomes where the rows have them; parsed in parts, which bounds the memory."""
+    return Sample.joined([_parsed(rows.iloc[start : start + _PART], reference) for start in range(0, max(len(rows), 1), _PART)])
+
+
+def _parsed(rows: DataFrame, reference: Reference) -> Sample:
     features = columns(reference.features, feature_columns(rows["features"].tolist()))
     return Sample(features, rows["probability"].to_numpy(float), rows[CHURNED].to_numpy(bool) if CHURNED in rows else None)
 
