@@ -132,6 +132,7 @@ def first(models):
 def test_a_better_model_replaces_the_champion_and_the_promotion_comes_last(second):
     found = second
     assert list(found)[-1] == "promotion"
+    assert {"evaluation_report", "model_reference"} <= create_pipeline().to_outputs("promotion").all_outputs()  # not by chance
     assert set(found) == create_pipeline().all_outputs()
     assert found["decision"]["outcome"] == "promoted"
     told = found["promotion"]

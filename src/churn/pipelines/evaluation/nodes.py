@@ -161,8 +161,11 @@ def write_report(
     return render(decision, models, comparisons, segment_rows, figures, costs)
 
 
-def promotion(decision: dict[str, Any], metrics: dict[str, float], report: str) -> dict[str, Any]:  # noqa: ARG001 - read so that it is there first
-    """What the registry is told once every report is written."""
+def promotion(decision: dict[str, Any], metrics: dict[str, float], report: str, reference: str | None) -> dict[str, Any]:  # noqa: ARG001
+    """What the registry is told once the report and the reference are stored, which are read so that they are there first.
+
+    A champion without its reference is one that monitoring could never judge.
+    """
     return {
         "version": decision["version"],
         "expected_champion": decision["champion"],

@@ -8,7 +8,7 @@ PLOTS = ("confusion_matrix", "calibration_curve", "gain_curve", "profit_curve", 
 
 
 def create_pipeline() -> Pipeline:
-    """Unseen test rows -> scores -> metrics, segments and plots -> decision -> report -> promotion, which is the last step."""
+    """Unseen test rows -> scores -> metrics, segments, plots -> decision -> report and reference -> promotion, which is the last step."""
     return Pipeline([*_measuring(), *_reporting()])
 
 
@@ -62,7 +62,7 @@ def _reporting() -> list[Node]:
         ),
         Node(
             nodes.promotion,
-            ["decision", "test_metrics", "evaluation_report"],
+            ["decision", "test_metrics", "evaluation_report", "model_reference"],
             "promotion",
             name="promote",
         ),
