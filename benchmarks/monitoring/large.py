@@ -18,15 +18,16 @@ import pandas as pd
 
 from benchmarks.measure import MEGABYTE
 from benchmarks.monitoring.worlds import World, build
-from churn.core.declaration import Feature
+from churn.core.declaration import CHURNED, CUSTOMER_ID, Feature
 from churn.core.monitoring.judge import judge
 from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
 from churn.core.monitoring.table import Column, Reference, Sample
 from churn.core.monitoring.verdict import HistoryEntry
 from churn.core.population.customers import SampleParameters, draw
+from churn.io.predictions.outcomes import OBSERVED_AT
 from churn.io.predictions.prediction_log import Entry, PredictionLog
-from churn.io.predictions.window import read_window
-from churn.pipelines.monitoring.nodes import ask_window, assemble
+from churn.io.predictions.window import read_mature, read_window
+from churn.pipelines.monitoring.nodes import ask_log, assemble, match_outcomes
 
 ROWS = 100_000
 EXTRA = Feature(name="score_last_month", type="number", label="Score of last month")
@@ -42,7 +43,7 @@ def with_extra(reference: Reference) -> Reference:
 
 
 def write_log(url: str, world: World) -> None:
-    """Three windows of so many predictions."""
+    """Three windows of so many predictions, the first of them old enough to have outcomes."""
     log = PredictionLog(url)
     end = datetime.now(UTC)
     for part in range(3):
@@ -50,7 +51,7 @@ def write_log(url: str, world: World) -> None:
         frame = pd.DataFrame(drawn.features())
         frame[EXTRA.name] = frame["MonthlyCharges"] / 100
         scores, texts = world.model.predict(frame), frame.to_dict("records")
-        at = end - timedelta(hours=3 - part)
+        at = end - timedelta(days=60 if part == 0 else 3 - part)
         log.write(
             [
                 Entry(str(uuid.uuid4()), at, "predict", f"{part}-{row}", json.dumps(texts[row]), at, float(scores[row]), 0.2, "1", "")
@@ -75,17 +76,24 @@ def entry(number: int) -> HistoryEntry:
     )
 
 
+def known_outcomes(url: str, parameters: MonitoringParameters) -> pd.DataFrame:
+    """What became of the customers who are measured: drawn from their scores."""
+    mature = read_mature(url, parameters.performance, datetime.now(UTC))
+    churned = np.random.default_rng(0).random(len(mature)) < mature["probability"]
+    return pd.DataFrame({CUSTOMER_ID: mature[CUSTOMER_ID], CHURNED: churned, OBSERVED_AT: mature["predicted_at"] + timedelta(days=30)})
+
+
 def verdict(url: str) -> None:
     """Read, judge, print what it took."""
     world = build(0)
     reference = with_extra(world.reference)
     parameters = MonitoringParameters(window=WindowParameters(rows=ROWS))
     history = [entry(number) for number in range(parameters.history)]
+    outcomes = known_outcomes(url, parameters)
     before, cpu = time.perf_counter(), time.process_time()
-    predictions = read_window(url, ask_window(parameters), datetime.now(UTC))
-    labelled = predictions.tail(parameters.performance.outcomes)
-    labelled = labelled.assign(churned=np.random.default_rng(0).random(len(labelled)) < labelled["probability"], eligible=len(labelled))
-    window = assemble(predictions, labelled, reference, history, parameters)
+    asked, measured = ask_log(parameters)
+    logged, mature = read_window(url, asked, datetime.now(UTC)), read_mature(url, measured, datetime.now(UTC))
+    window = assemble(logged, match_outcomes(mature, outcomes, parameters), reference, history, parameters)
     found = judge(reference, window, history, world.declaration.columns, parameters, datetime.now(UTC))
     found.model_dump_json()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE

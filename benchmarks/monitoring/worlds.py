@@ -101,7 +101,7 @@ def judged(world: World, windows: Iterator[tuple[Sample, Any]], outcomes: bool =
             np.ones(len(sample)),
             Sample.joined(pooled) if len(pooled) > 1 else None,
             sample.take(slice(-world.parameters.performance.outcomes, None)) if outcomes else None,
-            len(sample),
+            min(len(sample), world.parameters.performance.outcomes),
         )
         verdict = judge(world.reference, window, history, world.declaration.columns, world.parameters, start + timedelta(days=6))
         history = remember(history, verdict, (), 20)

@@ -2,11 +2,12 @@
 
 import json
 import logging
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from churn.config import Config, dataset_path
@@ -36,8 +37,8 @@ def simulate(config: Config, story: Story, api: str | None = None) -> Iterator[s
     """Play a story, one line for each month as it ends.
 
     Every month new customers come into the online store and are asked for; the outcomes of the month before arrive; the
-    pipeline `monitoring` judges the month's customers. Nothing is faked, so that report, workspace, history, metrics and alerts
-    move as they would. Times are those of the machine: a month is as long as it takes.
+    pipeline `monitoring` judges the month's customers. Nothing is faked, so that report, workspace, history and metrics move as
+    they would; only alerts are printed, and sent to nobody. Times are those of the machine: a month is as long as it takes.
 
     Raises:
         ChurnError: if the declared table is not the sample's, or the API or a service does not answer.
@@ -49,7 +50,8 @@ def simulate(config: Config, story: Story, api: str | None = None) -> Iterator[s
 
     _require_sample_columns(config)
     scenario = SCENARIOS[story.scenario]
-    yield f"Scenario {story.scenario}: {scenario.text}" + (f", from month {story.onset} on." if story.scenario != "none" else ".")
+    change = "." if story.scenario == "none" else f", from month {story.onset} on."
+    yield f"Scenario {story.scenario}: {scenario.text}{change} Alerts are printed here and sent to nobody."
     with nullcontext(api) if api is not None else running_api(config.root, config.environment) as address:
         try:
             yield from _months(config, story, address)
@@ -62,7 +64,7 @@ def _months(config: Config, story: Story, api: str) -> Iterator[str]:
     from churn.io.predictions.simulated_traffic import ask, put_online
 
     outcomes = OutcomesDataset(dataset_path(config, "outcomes"))
-    known: Any = None
+    known, before = None, None
     run = secrets.token_hex(3)
     with _monitoring(config, story) as judge:
         for month in range(1, story.months + 1):
@@ -70,42 +72,57 @@ def _months(config: Config, story: Story, api: str) -> Iterator[str]:
             ids = [f"sim-{run}-{month:02d}-{customer}" for customer in drawn.customer_id.astype(str)]
             put_online(config.path(config.settings["feast_file"]), config.declaration.features, ids, features, datetime.now(UTC))
             answered = ask(api, ids)
+            asked_at = datetime.now(UTC)
             if known is not None:
                 outcomes.save(known)
-            judge()
+            judge(month, before)
             yield _line(config, month, answered)
-            known = _outcomes(ids, drawn.churned)
+            known, before = _outcomes(ids, drawn.churned, asked_at), asked_at
 
 
-def _outcomes(ids: list[str], churned: Any) -> Any:
-    """What became of a month's customers, known as soon as it is asked for the next time."""
+def _outcomes(ids: list[str], churned: Any, at: datetime) -> Any:
+    """What became of a month's customers; it is told to nobody before the next month."""
     import pandas as pd
 
-    return pd.DataFrame({"customer_id": ids, "churned": churned, "observed_at": datetime.now(UTC).isoformat()})
+    return pd.DataFrame({"customer_id": ids, "churned": churned, "observed_at": at.isoformat()})
 
 
 @contextmanager
 def _monitoring(config: Config, story: Story) -> Iterator[Any]:
-    """A function that runs the pipeline `monitoring` on the newest customers, as many as a month has."""
+    """A function that runs the pipeline `monitoring` on the newest customers, as many as a month has.
+
+    It takes the month and the time at which the month before was asked for: what is older has its outcomes, so that this is
+    the horizon of the labels.
+    """
     import mlflow
     from kedro.framework.session import KedroServiceSession
     from kedro.framework.startup import bootstrap_project
 
+    from churn.io.monitoring.alerts import URLS_VARIABLE
+
     bootstrap_project(config.root)
     levels = {name: logging.getLogger(name).level for name in ("kedro", "kedro_mlflow", "churn", "mlflow")}
     session = KedroServiceSession.create(project_path=config.root, env=config.environment)
-    asked = {"monitoring": {"window": {"by": "count", "rows": story.customers, "min_rows": min(200, story.customers)}}}
+    window = {"by": "count", "rows": story.customers, "min_rows": min(200, story.customers)}
+    outcomes = config.parameters["monitoring"]["performance"]["outcomes"]
 
-    def judge() -> None:
+    def judge(month: int, before: datetime | None) -> None:
         while mlflow.active_run():  # a session that runs several times would take an open run for its own
             mlflow.end_run()
         for name in levels:
             logging.getLogger(name).setLevel(logging.WARNING)
-        session.run(pipeline_names=["monitoring"], runtime_params=asked)
+        performance: dict[str, Any] = {}
+        if before is not None:
+            days = (datetime.now(UTC) - before) / timedelta(days=1)
+            performance = {"outcomes": min(outcomes, (month - 1) * story.customers), "label_horizon_days": days}
+        session.run(pipeline_names=["monitoring"], runtime_params={"monitoring": {"window": window, "performance": performance}})
 
+    addresses = os.environ.pop(URLS_VARIABLE, None)
     try:
         yield judge
     finally:
+        if addresses is not None:
+            os.environ[URLS_VARIABLE] = addresses
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
 

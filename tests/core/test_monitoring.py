@@ -19,6 +19,7 @@ from churn.core.monitoring.drift import ColumnDrift
 from churn.core.monitoring.findings import Check, Finding, Kind, Severity
 from churn.core.monitoring.gauges import gauges, metrics
 from churn.core.monitoring.judge import Window, judge
+from churn.core.monitoring.operation import Traffic
 from churn.core.monitoring.parameters import WindowParameters
 from churn.core.monitoring.table import Column, Sample, column
 from churn.core.monitoring.verdict import Action, HistoryEntry, Status, Verdict, WindowFacts, remember, run_of, to_tell
@@ -164,6 +165,43 @@ def test_too_few_customers_or_outcomes_are_not_judged(world: World) -> None:
     found = verdict_on(world, sample, labelled=known, labelled_of=1000)
     assert found.measured is None
     assert "Not measured: 150 outcomes" in found.summary
+
+
+@pytest.mark.parametrize("lost", ["those who left", "those who stayed"])
+def test_performance_is_not_measured_where_outcomes_of_one_kind_are_lost(world: World, lost: str) -> None:
+    sample = quiet(world)
+    assert sample.churned is not None
+    there = sample.churned != (lost == "those who left")
+    there[::2] = True  # half of them
+    found = verdict_on(world, sample, labelled=sample.take(np.flatnonzero(there)), labelled_of=len(sample))
+    assert (found.status, found.action, found.measured) == ("ok", "none", None)
+    assert "of 1,000 predictions that are old enough have an outcome, 95% needed" in found.summary
+    assert verdict_on(world, sample, labelled=sample, labelled_of=len(sample)).unmeasured == ""
+
+
+def service(silent_days: float = 0, counts: tuple[int, ...] = (700, 700, 700, 700)) -> Traffic:
+    return Traffic(NOW - timedelta(days=silent_days), 7, counts)
+
+
+@pytest.mark.parametrize("rows", [50, 1000])
+def test_a_silent_service_alerts_with_any_number_of_customers(world: World, rows: int) -> None:
+    found = verdict_on(world, quiet(world, rows), traffic=service(silent_days=8))
+    assert (found.status, found.action, keys(found)) == ("alert", "fix-data", {"silence:"})
+    assert "no prediction for 8.0 days: look at the service" in alert_body(found)
+    assert "service down" in alert_title(found)
+
+
+def test_a_volume_out_of_the_usual_is_watched(world: World) -> None:
+    for counts, seen in (
+        ((70, 700, 700, 700), True),
+        ((7000, 700, 700, 700), True),
+        ((500, 700, 700, 700), False),
+        ((70, 700, 0, 0), False),
+    ):
+        for rows in (50, 1000):
+            found = verdict_on(world, quiet(world, rows), traffic=service(counts=counts))
+            assert ("volume:" in {finding.key for finding in found.findings}) is seen
+            assert (found.status == "watch") is seen
 
 
 def test_old_features_a_lost_column_wrong_types_and_copies(world: World) -> None:

@@ -6,14 +6,15 @@ import threading
 from collections.abc import Iterator
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from kedro.io import DatasetError
 
-from churn.hooks import find_mistake
+from churn.core.errors import ChurnError
 from churn.io.monitoring.alerts import URLS_VARIABLE, Alert, AlertDataset, addresses, deliver
+from churn.pipelines.monitoring.nodes import confirm_delivery
 from tests.serving.servers import free_port
 
 TITLE, BODY = "Churn monitoring: broken data", "- MonthlyCharges is 100 times what it was\nReport: data/reports/monitoring/report.html"
@@ -64,10 +65,10 @@ def mail() -> Iterator[tuple[str, Mailbox]]:
 
 
 def test_a_web_hook_and_a_mailbox_receive_the_alert(
-    web: tuple[str, list[dict[str, Any]]], mail: tuple[str, Mailbox], monkeypatch: pytest.MonkeyPatch
+    web: tuple[str, list[dict[str, Any]]], mail: tuple[str, Mailbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(URLS_VARIABLE, f"json://{web[0]}/hook, mailto://{mail[0]}?from=churn@example.org&to=lead@example.org&mode=insecure")
-    AlertDataset().save(Alert(title=TITLE, body=BODY, send=True))
+    AlertDataset(str(tmp_path / "alert.json")).save(Alert(title=TITLE, body=BODY, send=True))
     (posted,) = web[1]
     assert posted["title"] == TITLE
     assert BODY.splitlines()[0] in posted["message"]
@@ -78,23 +79,47 @@ def test_a_web_hook_and_a_mailbox_receive_the_alert(
     assert "MonthlyCharges is 100 times" in parts[0]
 
 
-def test_what_people_know_is_not_sent(web: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_people_know_is_not_sent(web: tuple[str, list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(URLS_VARIABLE, f"json://{web[0]}/hook")
-    AlertDataset().save(Alert(title=TITLE, body=BODY, send=False))
+    AlertDataset(str(tmp_path / "alert.json")).save(Alert(title=TITLE, body=BODY, send=False))
     assert web[1] == []
 
 
 def test_a_failure_names_the_address_by_number_and_shows_no_secret(
-    web: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    web: tuple[str, list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     urls = f"json://{web[0]}/hook json://user:{SECRET}@{web[0]}/broken/{SECRET} nonsense{SECRET}"
     monkeypatch.setenv(URLS_VARIABLE, urls)
-    with caplog.at_level(logging.DEBUG), pytest.raises(DatasetError) as failed:
-        AlertDataset().save(Alert(title=TITLE, body=BODY, send=True))
-    assert find_mistake(failed.value) is not None
+    alert = AlertDataset(str(tmp_path / "alert.json"))
+    with caplog.at_level(logging.DEBUG):
+        alert.save(Alert(title=TITLE, body=BODY, send=True))  # fails nothing here: what follows is written
+        with pytest.raises(ChurnError) as failed:
+            confirm_delivery(alert.load(), [], "")
     assert "address 2 (json), 3 (not an address)" in str(failed.value)
     assert len(web[1]) == 2  # the first has it
-    assert SECRET not in str(failed.value) + caplog.text
+    assert SECRET not in str(failed.value) + caplog.text + (tmp_path / "alert.json").read_text()
+
+
+def test_only_the_address_that_failed_gets_the_alert_again_while_the_trouble_is_the_same(
+    web: tuple[str, list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, first = f"json://{web[0]}/hook", Alert(title=TITLE, body=BODY, send=True, told=("unit:x",))
+    again = first.model_copy(update={"send": False, "title": "not news"})
+
+    def tell(alert: Alert, second: str) -> tuple[list[str], tuple[str, ...]]:
+        monkeypatch.setenv(URLS_VARIABLE, f"{good} {second}")
+        web[1].clear()
+        kept = AlertDataset(str(tmp_path / "alert.json"))  # another run
+        kept.save(alert)
+        return [posted["title"] for posted in web[1]], kept.load().failed
+
+    broken = f"json://{web[0]}/broken"
+    assert tell(first, broken) == ([TITLE, TITLE], ("2 (json)",))
+    assert tell(again, broken) == ([TITLE], ("2 (json)",))
+    assert tell(again, f"json://{web[0]}/mended") == ([TITLE], ())
+    assert tell(again, broken) == ([], ())
+    assert tell(first, broken)[1] == ("2 (json)",)
+    assert tell(again.model_copy(update={"told": ()}), broken) == ([], ())  # all is well: the old message is no news
 
 
 def test_without_an_address_it_is_told_here(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -19,21 +20,25 @@ from benchmarks.monitoring.worlds import World, build
 from churn import config
 from churn.core.errors import ChurnError
 from churn.core.evaluation.evaluate import EvaluationParameters
-from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
+from churn.core.monitoring.parameters import MonitoringParameters, PerformanceParameters, WindowParameters
 from churn.core.monitoring.table import SCORE
 from churn.core.population.customers import SampleParameters, draw
 from churn.core.population.scenarios import another_unit
 from churn.io.models import registry
 from churn.io.monitoring import reference
 from churn.io.monitoring.alerts import URLS_VARIABLE
-from churn.io.predictions.outcomes import OutcomesDataset
+from churn.io.predictions.outcomes import COLUMNS, OutcomesDataset, typed
 from churn.io.predictions.prediction_log import Entry, PredictionLog
-from churn.io.predictions.window import read_labelled, read_window
+from churn.io.predictions.window import LoggedWindow, read_mature, read_window
 from churn.pipelines.monitoring import create_pipeline
+from churn.pipelines.monitoring.nodes import choose_version, match_outcomes
 from tests.projects import ROOT
+from tests.serving.servers import free_port
 
 NOW = datetime.now(UTC)
 ROWS = 400
+MINUTES = 30
+"""Until every outcome is known."""
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +105,7 @@ def write(url: str, *batches: list[Entry]) -> None:
     log.close()
 
 
-def run(url: str, storage: Path) -> dict[str, Any]:
+def run(url: str, storage: Path, **others: Any) -> dict[str, Any]:
     """Run the pipeline with the catalog of the project; the verdict."""
     text = "\n".join((ROOT / "conf/base/catalog" / f"{name}.yml").read_text(encoding="utf-8") for name in ("monitoring",))
     text = text.replace("${globals:storage}", str(storage)).replace("${globals:prediction_log}", url)
@@ -110,7 +115,8 @@ def run(url: str, storage: Path) -> dict[str, Any]:
     settings = config.load(ROOT)
     parameters = MonitoringParameters.model_validate(settings.parameters["monitoring"])
     catalog["params:customers"] = settings.declaration
-    catalog["params:monitoring"] = parameters.model_copy(update={"window": WindowParameters(rows=ROWS), "report_rows": 400})
+    changes = {"window": WindowParameters(rows=ROWS), "performance": PerformanceParameters(label_horizon_days=MINUTES / 1440)}
+    catalog["params:monitoring"] = parameters.model_copy(update={**changes, "report_rows": 400, **others})
     catalog["params:evaluation"] = EvaluationParameters.model_validate(settings.parameters["evaluation"])
     SequentialRunner().run(create_pipeline(), catalog)
     found: dict[str, Any] = json.loads((storage / "reports/monitoring/verdict.json").read_text(encoding="utf-8"))
@@ -128,15 +134,16 @@ def test_a_fault_is_found_reported_told_once_and_remembered(
     what_ifs, _ = entries(world, 50, seed=6, hours=0.1, kind="what-if")
     others, _ = entries(world, 40, seed=7, hours=1.5, model_version="2")
     write(url, others, faulty, what_ifs)
+    known = NOW - timedelta(hours=1) + timedelta(minutes=MINUTES / 2)
     OutcomesDataset(str(tmp_path / "raw/outcomes.csv")).save(
-        pd.DataFrame({"customer_id": [one.customer_id for one in faulty[:300]], "churned": churned[:300], "observed_at": NOW.isoformat()})
+        pd.DataFrame({"customer_id": [one.customer_id for one in faulty], "churned": churned, "observed_at": known.isoformat()})
     )
     found = run(url, tmp_path)
     assert (found["status"], found["action"], found["model_version"]) == ("alert", "fix-data", "1")
     assert found["window"]["rows"] == ROWS
     assert ("unit", "MonthlyCharges") in {(finding["kind"], finding["column"]) for finding in found["findings"]}
     assert found["reference_sha256"] == reference.load("1").sha256  # type: ignore[union-attr]
-    assert (found["measured"]["outcomes"], found["measured"]["coverage"]) == (300, 1.0)
+    assert (found["measured"]["outcomes"], found["measured"]["coverage"]) == (ROWS, 1.0)
     assert caplog.text.count("Churn monitoring: broken data") == 1
     check_report(tmp_path)
     assert run(url, tmp_path)["status"] == "alert"
@@ -144,6 +151,20 @@ def test_a_fault_is_found_reported_told_once_and_remembered(
     (entry,) = json.loads((tmp_path / "reports/monitoring/history.json").read_text(encoding="utf-8"))
     assert "unit:MonthlyCharges" in entry["shown"]
     assert "unit:MonthlyCharges" in entry["alerted"]
+
+
+def test_a_dead_address_fails_the_run_after_everything_is_written(
+    world: World, versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URLS_VARIABLE, f"json://127.0.0.1:{free_port()}/nobody")
+    url = f"sqlite:///{tmp_path}/log.db"
+    write(url, entries(world, ROWS, cents=True)[0])
+    for _ in range(2):  # tried again, as loudly
+        with pytest.raises(ChurnError, match=r"did not reach address 1 \(json\)"):
+            run(url, tmp_path)
+        (entry,) = json.loads((tmp_path / "reports/monitoring/history.json").read_text(encoding="utf-8"))
+        assert "unit:MonthlyCharges" in entry["alerted"]
+        assert (tmp_path / "reports/monitoring/metrics.json").exists()
 
 
 def check_report(storage: Path) -> None:
@@ -169,6 +190,17 @@ def test_without_predictions_there_is_a_page_and_no_verdict(world: World, versio
     assert not (tmp_path / "never").exists()
 
 
+def test_a_silent_week_alerts_once(world: World, versions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    write(url, entries(world, ROWS, hours=24 * 9)[0])
+    window = WindowParameters(by="time", days=7, pooled=1)
+    for _ in range(2):
+        found = run(url, tmp_path, window=window)
+        assert (found["status"], found["action"], found["window"]["rows"]) == ("alert", "fix-data", 0)
+        assert [finding["kind"] for finding in found["findings"]] == ["silence"]
+    assert caplog.text.count("Churn monitoring: service down") == 1
+
+
 def test_a_version_without_a_reference_is_not_judged(world: World, versions: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     write(url, entries(world, ROWS, model_version="2")[0])
@@ -182,27 +214,88 @@ def test_the_window_is_the_newest_prediction_of_each_customer(url: str, world: W
     again = [entry._replace(prediction_id=f"again-{entry.prediction_id}", predicted_at=NOW - timedelta(hours=1)) for entry in first[60:]]
     what_ifs, _ = entries(world, 30, seed=2, kind="what-if")
     write(url, first, again, what_ifs)
-    by_count = read_window(url, WindowParameters(rows=60, pooled=1), NOW)
+    by_count = read_window(url, WindowParameters(rows=60, pooled=1), NOW).rows
     assert len(by_count) == 60
     assert by_count["customer_id"].is_unique
     assert by_count["prediction_id"].str.startswith("again-").sum() == 40
     assert by_count["predicted_at"].is_monotonic_increasing
-    by_time = read_window(url, WindowParameters(by="time", days=1, pooled=1), NOW)
+    by_time = read_window(url, WindowParameters(by="time", days=1, pooled=1), NOW).rows
     assert len(by_time) == 40
-    assert read_window(url, WindowParameters(rows=1000), NOW)["repeated"].iloc[0] == 40
+    assert read_window(url, WindowParameters(rows=1000), NOW).repeated == 40
+    assert read_window(url, WindowParameters(by="time", days=1), NOW).repeated == 40
 
 
-def test_an_outcome_belongs_to_the_newest_prediction_before_it(url: str, world: World) -> None:
-    old, _ = entries(world, 20, seed=1, hours=50)
-    late = [entry._replace(prediction_id=f"late-{entry.prediction_id}", predicted_at=NOW - timedelta(hours=2)) for entry in old]
-    write(url, old, late)
-    asked = pd.DataFrame({"customer_id": [old[0].customer_id, old[1].customer_id, "unknown"], "churned": [True, False, True]})
-    asked["observed_at"] = pd.to_datetime([NOW - timedelta(hours=10), NOW, NOW], utc=True)
-    found = read_labelled(url, asked, timedelta(days=30)).set_index("customer_id")
-    assert sorted(found["prediction_id"]) == sorted([old[0].prediction_id, late[1].prediction_id])
-    assert found.loc[old[0].customer_id, "churned"]
-    assert not found.loc[old[1].customer_id, "churned"]
-    assert found["eligible"].iloc[0] == 20
+def test_of_a_sorted_batch_the_window_is_a_random_part_and_the_same_in_every_database(world: World, tmp_path: Path, postgres: Any) -> None:
+    batch = [entry._replace(predicted_at=NOW - timedelta(hours=1)) for entry in entries(world, ROWS)[0]]
+    urls = [f"sqlite:///{tmp_path}/log.db", str(postgres.database("ties"))]
+    asked = (WindowParameters(rows=100, pooled=1), WindowParameters(by="time", days=1, max_rows=100, pooled=1))
+    chosen = []
+    for place, url in enumerate(urls):
+        write(url, batch[:: 1 - 2 * place])  # written in another order
+        chosen += [read_window(url, one, NOW).rows["customer_id"].tolist() for one in asked]
+    assert chosen[0] == chosen[1] == chosen[2] == chosen[3]
+    places = sorted(int(customer.split("-")[1]) for customer in chosen[0])
+    assert len(places) == 100
+    assert places[10] < ROWS / 4
+    assert places[-10] > ROWS * 3 / 4
+
+
+def test_a_period_with_too_many_customers_leaves_the_one_before_as_it_is(url: str, world: World) -> None:
+    write(url, entries(world, 50, seed=1, hours=30)[0], entries(world, 80, seed=2, hours=1)[0])
+    found = read_window(url, WindowParameters(by="time", days=1, max_rows=60, pooled=2), NOW)
+    assert found.rows["customer_id"].str.split("-").str[0].value_counts().to_dict() == {"2": 60, "1": 50}
+    assert found.repeated == 0
+
+
+def test_the_traffic_is_counted_in_periods_and_dated(url: str, world: World) -> None:
+    for days, rows in ((15, 40), (8, 30), (1, 20)):
+        write(url, entries(world, rows, seed=days, hours=24 * days)[0])
+    found = read_window(url, WindowParameters(days=7, rows=50), NOW).traffic
+    assert found.counts == (20, 30, 40, 0)
+    assert found.newest == NOW - timedelta(days=1) + timedelta(seconds=0.19)
+
+
+def test_the_version_of_the_newest_prediction_is_judged_and_of_two_the_later(world: World) -> None:
+    def version(*found: tuple[float, str]) -> str:
+        rows = pd.DataFrame(found, columns=["predicted_at", "model_version"])
+        return choose_version(LoggedWindow(rows, 0, read_window("sqlite:///nowhere.db", WindowParameters(), NOW).traffic), "7")
+
+    assert version((1, "1"), (1.5, "1"), (2, "2")) == "2"
+    assert version((1, "3"), (2, "2")) == "2"  # rolled back
+    assert version((2, "9"), (2, "10")) == "10"
+    assert version() == "7"
+
+
+def known(*rows: tuple[str, bool, datetime]) -> pd.DataFrame:
+    return typed(pd.DataFrame([(*row[:2], row[2].isoformat()) for row in rows], columns=list(COLUMNS)), "the outcomes")
+
+
+def test_only_predictions_that_are_old_enough_are_measured_whatever_is_known(url: str, world: World) -> None:
+    old, churned = entries(world, 60, seed=1, hours=30)
+    young, _ = entries(world, 40, seed=2, hours=1)
+    write(url, old, young)
+    rules = MonitoringParameters(performance=PerformanceParameters(label_horizon_days=1, outcomes=50))
+    mature = read_mature(url, rules.performance, NOW)
+    assert len(mature) == 50
+    assert set(mature["customer_id"]) <= {entry.customer_id for entry in old}
+    leavers = known(
+        *((one.customer_id, True, NOW) for one in young),
+        *((old[row].customer_id, True, NOW - timedelta(hours=20)) for row in np.flatnonzero(churned)),
+    )
+    found = match_outcomes(mature, leavers, rules)
+    assert len(found) == 50  # those of whom nothing is known too
+    assert found["churned"].notna().sum() < 50
+    assert set(found["churned"].dropna()) == {True}
+    assert match_outcomes(mature, known(), rules)["churned"].isna().all()
+
+
+def test_an_outcome_is_that_of_the_prediction_in_whose_horizon_it_was_observed_and_the_last_counts(url: str, world: World) -> None:
+    rules = MonitoringParameters(performance=PerformanceParameters(label_horizon_days=1, outcomes=50))
+    write(url, entries(world, 4, seed=1, hours=30)[0])
+    hour = timedelta(hours=1)
+    rows = [("1-0", False, NOW - 20 * hour), ("1-0", True, NOW - 10 * hour), ("1-1", True, NOW - 31 * hour), ("1-2", True, NOW - 5 * hour)]
+    found = match_outcomes(read_mature(url, rules.performance, NOW), known(*rows, ("1-3", False, NOW - 7 * hour)), rules)
+    assert found.set_index("customer_id")["churned"].dropna().to_dict() == {"1-0": True, "1-3": False}
 
 
 def test_a_log_that_does_not_answer_is_one_message_without_the_password() -> None:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from churn.automation.watch import AutomationParameters, dispatched, hold_back, issue_markdown, next_step
+from churn.automation.watch import AutomationParameters, dispatched, hold_back, issue_markdown, next_step, require_new
+from churn.core.errors import ChurnError
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 RULES = AutomationParameters(cool_down_days=3, dispatches_per_week=2)
@@ -50,6 +51,13 @@ def test_the_issue_says_what_how_much_since_when_and_what_next(monkeypatch):
     assert "1,000 predictions from 2026-06-01 to 2026-06-08" in text
     assert "Training is started" in text
     assert "https://example.org/a/b/actions/runs/5" in text
+
+
+def test_nothing_follows_from_the_verdict_of_an_earlier_run():
+    verdict = {**VERDICT, "checked_at": "2026-06-10T12:00:00.5Z"}
+    require_new(verdict, NOW)
+    with pytest.raises(ChurnError, match="2026-06-10 12:00 UTC: this run has made none"):
+        require_new(verdict, NOW + timedelta(seconds=1))
 
 
 @pytest.mark.parametrize(

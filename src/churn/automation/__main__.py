@@ -158,10 +158,12 @@ def undo(previous: str, version: str, url: str) -> None:
 @cli.command("watch")
 @click.option("--runs", type=click.Path(path_type=Path, exists=True), required=True, help="Past training runs, as GitHub's API lists them.")
 @click.option("--issue", type=click.Path(path_type=Path), required=True, help="Where the issue's text is written.")
-def watch_command(runs: Path, issue: Path) -> None:
+@click.option("--since", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), required=True, help="UTC; a verdict made before is refused.")
+def watch_command(runs: Path, issue: Path, since: datetime) -> None:
     """What the last verdict of monitoring leads to; outputs: status, retrain, title."""
     settings = _answering()
     verdict = report.read_report(settings, "monitoring_verdict")
+    watch.require_new(verdict, since.replace(tzinfo=UTC))
     past = watch.dispatched(json.loads(runs.read_text(encoding="utf-8")))
     held_back = watch.hold_back(past, datetime.now(UTC), _parameters(settings))
     issue.write_text(watch.issue_markdown(verdict, watch.next_step(verdict, held_back)), encoding="utf-8")

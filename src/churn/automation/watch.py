@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from churn.core.errors import ChurnError
+
 ISSUE_TITLE = "Monitoring: the champion needs attention"
 DRIFT = "drift"
 """The reason that a dispatched training run names; it is in the run's title."""
@@ -41,6 +43,17 @@ def hold_back(past: Sequence[datetime], now: datetime, parameters: AutomationPar
     if recent >= parameters.dispatches_per_week:
         return f"training was dispatched {recent} times within a week, which is the limit"
     return None
+
+
+def require_new(verdict: Mapping[str, Any], since: datetime) -> None:
+    """Nothing follows from the verdict of an earlier run.
+
+    Raises:
+        ChurnError: if it was made before `since`.
+    """
+    made = datetime.fromisoformat(verdict["checked_at"])
+    if made < since:
+        raise ChurnError(f"The last verdict is of {made:%Y-%m-%d %H:%M} UTC: this run has made none, and its log says why.")
 
 
 def issue_markdown(verdict: Mapping[str, Any], next_step: str) -> str:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 Check = Literal["contract", "drift", "estimated", "measured"]
 Severity = Literal["watch", "alert"]
-Reading = Literal["broken data", "changed customers", "changed behaviour"]
+Reading = Literal["broken data", "changed customers", "changed behaviour", "service down"]
 Kind = Literal[
     "missing-column",
     "types",

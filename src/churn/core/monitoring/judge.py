@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from churn.core.declaration import Column as Declared
 from churn.core.evaluation.segments import Segment, SegmentParameters, segments
 from churn.core.monitoring.contract import check_columns, check_contract
+from churn.core.monitoring.coverage import why_not_measured
 from churn.core.monitoring.drift import ColumnDrift, compare_twice
 from churn.core.monitoring.estimated import Estimate, estimate
 from churn.core.monitoring.findings import Finding
 from churn.core.monitoring.measured import Measured, measure
-from churn.core.monitoring.operation import check_freshness, check_volume
+from churn.core.monitoring.operation import NEVER_ASKED, Traffic, check_freshness, check_service, without_customers
 from churn.core.monitoring.parameters import MonitoringParameters
 from churn.core.monitoring.readings import drift_findings, estimated_findings, measured_findings
 from churn.core.monitoring.table import Reference, Sample
-from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, not_judged, recommend, run_of, status_of, summarise
+from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, recommend, run_of, status_of, summarise
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Window:
     """Predictions of one model version: the newest of each customer.
 
     `pooled` are these and the sound ones of the windows before it (None: there are none); `ages` the features' ages in days (n,);
-    `labelled` the newest predictions that have an outcome, out of `labelled_of` that could have one.
+    `labelled` those that have an outcome, of the `labelled_of` newest predictions that are old enough for it.
     """
 
     facts: WindowFacts
@@ -35,6 +36,7 @@ class Window:
     pooled: Sample | None = None
     labelled: Sample | None = None
     labelled_of: int = 0
+    traffic: Traffic = NEVER_ASKED
 
 
 def judge(
@@ -52,12 +54,18 @@ def judge(
     alerts with at most that probability; the contract's limits are far outside of what chance does.
     """
     facts = window.facts
+    service = check_service(window.traffic, now, parameters.contract)
     if len(window.sample) < parameters.window.min_rows or facts.start is None or facts.end is None:
         reason = f"{len(window.sample)} customers in the window, {parameters.window.min_rows} needed"
-        return not_judged(reason, now, facts, reference.version)
-    contract = [*check_contract(reference, window.sample, declared, parameters.contract), *_operation(window, history, parameters, now)]
+        return without_customers(reason, service, now, facts, reference.version)
+    contract = [
+        *check_contract(reference, window.sample, declared, parameters.contract),
+        *check_freshness(window.ages, parameters.contract),
+        *service,
+    ]
     sound = not any(finding.severity == "alert" for finding in contract)
-    drift, estimated, measured = _measurements(reference, window, parameters)
+    unmeasured = why_not_measured(_known(window), window.labelled_of, parameters.performance)
+    drift, estimated, measured = _measurements(reference, window, parameters, measurable=not unmeasured)
     later = [
         *drift_findings(drift, reference, facts.start, history, parameters),
         *estimated_findings(estimated, parameters),
@@ -69,7 +77,7 @@ def judge(
     return Verdict(
         status=status,
         action=action,
-        summary=summarise(status, action, found, _notes(window, measured, estimated, parameters)),
+        summary=summarise(status, action, found, _notes(measured, estimated, unmeasured)),
         checked_at=now,
         window=facts,
         model_version=reference.version,
@@ -79,25 +87,19 @@ def judge(
         drift=drift,
         estimated=estimated,
         measured=measured,
-        outcomes=len(window.labelled) if window.labelled is not None else 0,
+        outcomes=len(_known(window)),
+        unmeasured=unmeasured,
         segments=tuple(_segments(reference, window, segment_parameters)) if measured is not None else (),
     )
 
 
-def _operation(window: Window, history: Sequence[HistoryEntry], parameters: MonitoringParameters, now: datetime) -> list[Finding]:
-    start, end = window.facts.start, window.facts.end
-    assert start is not None  # noqa: S101 - judge() has looked
-    assert end is not None  # noqa: S101
-    found = check_freshness(window.ages, end, now, parameters.contract)
-    if parameters.window.by == "time":  # a window by count always holds as many
-        days = parameters.window.days
-        earlier = [entry.rows / days for entry in history if entry.end <= start]
-        found += check_volume(window.facts.rows / days, earlier, parameters.contract)
-    return found
+def _known(window: Window) -> NDArray[np.bool_]:
+    """The known outcomes, (n,)."""
+    return np.zeros(0, bool) if window.labelled is None or window.labelled.churned is None else window.labelled.churned
 
 
 def _measurements(
-    reference: Reference, window: Window, parameters: MonitoringParameters
+    reference: Reference, window: Window, parameters: MonitoringParameters, measurable: bool
 ) -> tuple[tuple[ColumnDrift, ...], Estimate, Measured | None]:
     half = parameters.family_wise_error / 2
     theirs, ours = reference.compared(), window.sample.compared()
@@ -108,12 +110,9 @@ def _measurements(
     test = reference.test
     assert test.churned is not None  # noqa: S101 - a reference has outcomes
     estimated = estimate(test.scores, test.churned, window.sample.scores)
-    labelled, needed = window.labelled, parameters.performance
-    if labelled is None or labelled.churned is None or len(labelled) < needed.min_outcomes:
+    if window.labelled is None or not measurable:
         return drift, estimated, None
-    if min(labelled.churned.sum(), (~labelled.churned).sum()) < needed.min_churners:
-        return drift, estimated, None
-    return drift, estimated, measure((test.scores, test.churned), (labelled.scores, labelled.churned), window.labelled_of)
+    return drift, estimated, measure((test.scores, test.churned), (window.labelled.scores, _known(window)), window.labelled_of)
 
 
 def _on_sound_data(
@@ -160,10 +159,9 @@ def _segments(reference: Reference, window: Window, parameters: SegmentParameter
     return segments(named, features, labelled.churned, labelled.scores, parameters)
 
 
-def _notes(window: Window, measured: Measured | None, estimated: Estimate, parameters: MonitoringParameters) -> list[str]:
+def _notes(measured: Measured | None, estimated: Estimate, unmeasured: str) -> list[str]:
     notes = [f"Estimated ROC-AUC {estimated.roc_auc:.3f} (blind to changed behaviour)."]
     if measured is None:
-        had = 0 if window.labelled is None else len(window.labelled)
-        return [*notes, f"Not measured: {had:,} outcomes, {parameters.performance.min_outcomes:,} needed."]
+        return [*notes, f"Not measured: {unmeasured}."]
     text = f"Measured ROC-AUC {measured.roc_auc:.3f} [{measured.roc_auc_low:.3f}, {measured.roc_auc_high:.3f}]"
     return [*notes, f"{text} on {measured.outcomes:,} outcomes, {measured.coverage:.0%} of {measured.predictions:,} predictions."]

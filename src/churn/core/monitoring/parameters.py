@@ -55,6 +55,8 @@ class PerformanceParameters(_Strict):
     """When performance is called lost."""
 
     outcomes: int = Field(default=1000, ge=50)
+    label_horizon_days: float = Field(default=45, gt=0)
+    min_coverage: float = Field(default=0.95, gt=0, le=1)
     min_outcomes: int = Field(default=200, ge=50)
     min_churners: int = Field(default=30, ge=5)
     auc_drop: float = Field(default=0.02, ge=0, lt=0.5)

@@ -53,7 +53,10 @@ class HistoryEntry(_Frozen):
 
 
 class Verdict(_Frozen):
-    """One window judged. `report` is where the page lies; `shown` are the keys that persistence counts."""
+    """One window judged. `report` is where the page lies; `shown` are the keys that persistence counts.
+
+    `unmeasured` says why performance was not measured.
+    """
 
     status: Status
     action: Action
@@ -68,6 +71,7 @@ class Verdict(_Frozen):
     estimated: Estimate | None = None
     measured: Measured | None = None
     outcomes: int = 0
+    unmeasured: str = ""
     segments: tuple[Segment, ...] = ()
     report: str = ""
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,30 +28,52 @@ class Alert(BaseModel):
     told: tuple[str, ...] = ()
 
 
-class AlertDataset(AbstractDataset[Alert, Alert]):
-    """Saving an alert delivers it; loading gives what was delivered."""
+class Delivery(BaseModel):
+    """The last message that was sent: `failed` are the addresses, by number and kind, that have not taken it yet."""
 
-    def __init__(self, metadata: dict[str, Any] | None = None) -> None:
+    model_config = ConfigDict(frozen=True)
+
+    title: str = ""
+    body: str = ""
+    told: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+class AlertDataset(AbstractDataset[Alert, Delivery]):
+    """Saving an alert delivers it; loading gives what came of it.
+
+    An address that does not take it fails nothing here, so that what follows is still written. It gets the message again
+    at each run while the trouble stays the same; the others do not.
+
+    Args:
+        filepath: JSON, local or remote: what came of the last delivery. It holds no address.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        from kedro_datasets.json import JSONDataset
+
         self.metadata = metadata
-        self._delivered: Alert | None = None
+        self._file = JSONDataset(filepath=filepath, save_args={"indent": 1})
 
     def save(self, data: Alert) -> None:
-        """Deliver it, if there is something to tell.
-
-        Raises:
-            ChurnError: as `deliver`.
-        """
+        """Deliver it, if there is something to tell, or what an earlier run could not."""
+        before = self.load()
         if data.send:
-            deliver(data.title, data.body, addresses())
-        self._delivered = data
+            due = Delivery(title=data.title, body=data.body, told=data.told, failed=tuple(named(addresses())))
+        elif before.told == data.told:
+            due = before
+        else:
+            due = Delivery(told=data.told)
+        urls = {name: url for name, url in named(addresses()).items() if name in due.failed}
+        failed = send(due.title, due.body, urls) if data.send or urls else ()
+        self._file.save(due.model_copy(update={"failed": failed}).model_dump(mode="json"))
 
-    def load(self) -> Alert:
-        """What was delivered."""
-        assert self._delivered is not None  # noqa: S101 - Kedro loads what it has saved
-        return self._delivered
+    def load(self) -> Delivery:
+        """What came of the last delivery."""
+        return Delivery.model_validate(self._file.load()) if self._file.exists() else Delivery()
 
     def _exists(self) -> bool:
-        return self._delivered is not None
+        return bool(self._file.exists())
 
     def _describe(self) -> dict[str, Any]:
         return {"to": f"{len(addresses())} addresses of {URLS_VARIABLE}"}
@@ -62,24 +84,47 @@ def addresses() -> list[str]:
     return [url for url in re.split(r"[\s,]+", os.environ.get(URLS_VARIABLE, "")) if url]
 
 
+def named(urls: Sequence[str]) -> dict[str, str]:
+    """The addresses by number and kind, such as `2 (mailto)`: an address is never shown, for it holds secrets."""
+    return {f"{number} ({_kind(url)})": url for number, url in enumerate(urls, 1)}
+
+
 def deliver(title: str, body: str, urls: Sequence[str]) -> None:
     """Send to every address; without any, write to the log.
 
     Raises:
-        ChurnError: naming by number and kind those that did not take it; the others have it. An address is never shown: it
-            holds secrets.
+        ChurnError: naming those that did not take it; the others have it.
+    """
+    failed = send(title, body, named(urls))
+    if failed:
+        raise ChurnError(unreached(Delivery(title=title, body=body, failed=failed)))
+
+
+def send(title: str, body: str, urls: Mapping[str, str]) -> tuple[str, ...]:
+    """Send to every address; without any, write to the log.
+
+    Args:
+        title: the message in a line.
+        body: the message.
+        urls: the addresses by name, as `named` gives them.
+
+    Returns:
+        The names of those that did not take it.
     """
     if not urls:
         logger.warning("%s\n%s\n(%s names no address, so it is told here only.)", title, body, URLS_VARIABLE)
-        return
+        return ()
     with _quiet():
-        failed = [number for number, url in enumerate(urls, 1) if not _sent(url, title, body)]
-    if failed:
-        which = ", ".join(f"{number} ({_kind(urls[number - 1])})" for number in failed)
-        raise ChurnError(
-            f"The alert did not reach address {which} of {URLS_VARIABLE}; it will be tried again by the next run.\n{title}\n{body}"
-        )
-    logger.info("Alert sent to %d addresses: %s", len(urls), title)
+        failed = tuple(name for name, url in urls.items() if not _sent(url, title, body))
+    if len(failed) < len(urls):
+        logger.info("Alert sent to %d of %d addresses: %s", len(urls) - len(failed), len(urls), title)
+    return failed
+
+
+def unreached(delivery: Delivery) -> str:
+    """Who does not have the message, and the message."""
+    which = f"address {', '.join(delivery.failed)} of {URLS_VARIABLE}"
+    return f"The alert did not reach {which}; everything else is done, and the next run tries again.\n{delivery.title}\n{delivery.body}"
 
 
 def _sent(url: str, title: str, body: str) -> bool:

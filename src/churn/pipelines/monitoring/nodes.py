@@ -2,20 +2,23 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from churn.core.declaration import CHURNED, Declaration
+from churn.core.declaration import CHURNED, CUSTOMER_ID, Declaration
+from churn.core.errors import ChurnError
 from churn.core.evaluation.evaluate import EvaluationParameters
 from churn.core.lazy_types import DataFrame
 from churn.core.monitoring.alert_text import alert_body, alert_title
 from churn.core.monitoring.gauges import gauges, metrics
 from churn.core.monitoring.judge import Window, judge
-from churn.core.monitoring.parameters import MonitoringParameters, WindowParameters
+from churn.core.monitoring.operation import check_service, without_customers
+from churn.core.monitoring.parameters import MonitoringParameters, PerformanceParameters, WindowParameters
 from churn.core.monitoring.table import Reference, Sample, columns
 from churn.core.monitoring.verdict import HistoryEntry, Verdict, WindowFacts, broken_spans, not_judged, remember, to_tell
-from churn.io.monitoring.alerts import Alert
-from churn.io.predictions.window import feature_columns
+from churn.io.monitoring.alerts import Alert, Delivery, unreached
+from churn.io.predictions.outcomes import OBSERVED_AT
+from churn.io.predictions.window import LoggedWindow, feature_columns
 
 _DAY = 86_400
 _PART = 10_000
@@ -23,63 +26,77 @@ _PART = 10_000
 logger = logging.getLogger(__name__)
 
 
-def ask_window(parameters: MonitoringParameters) -> WindowParameters:
-    """Which predictions to read."""
+def ask_log(parameters: MonitoringParameters) -> tuple[WindowParameters, PerformanceParameters]:
+    """What to read: the windows that are looked at, and the predictions that are old enough to be measured."""
     window = parameters.window
-    return window.model_copy(update={"pooled": window.pooled_of(window.rows)}) if window.by == "count" else window
+    asked = window.model_copy(update={"pooled": window.pooled_of(window.rows)}) if window.by == "count" else window
+    return asked, parameters.performance
 
 
-def choose_version(predictions: DataFrame, newest: str | None, parameters: MonitoringParameters) -> str:
-    """The model version of most predictions in the window; of the version trained last where there are none; else empty."""
-    window = newest_rows(predictions, parameters.window)
-    return str(window["model_version"].mode().iloc[0]) if len(window) else newest or ""
+def choose_version(logged: LoggedWindow, newest: str | None) -> str:
+    """The model version that serves: that of the newest prediction, of two the later version; without any the one trained last."""
+    rows = logged.rows
+    last = rows.loc[rows["predicted_at"] == rows["predicted_at"].max(), "model_version"]
+    return max((str(version) for version in last), key=int, default=newest or "")
 
 
-def ask_outcomes(outcomes: DataFrame, parameters: MonitoringParameters) -> DataFrame:
-    """The newest outcomes: more than are measured, because not every customer was predicted."""
-    return outcomes.sort_values("observed_at").tail(5 * parameters.performance.outcomes)
+def match_outcomes(mature: DataFrame, outcomes: DataFrame, parameters: MonitoringParameters) -> DataFrame:
+    """The predictions that are old enough, each with the last outcome observed within its horizon; missing where there is none.
+
+    Which predictions these are has nothing to do with what is known of them.
+    """
+    horizon = timedelta(days=parameters.performance.label_horizon_days)
+    pairs = mature[["prediction_id", CUSTOMER_ID, "predicted_at"]].merge(outcomes, on=CUSTOMER_ID)
+    waited = pairs[OBSERVED_AT] - pairs["predicted_at"]
+    own = pairs[(waited > timedelta(0)) & (waited <= horizon)].sort_values(OBSERVED_AT, kind="stable")
+    known = own.drop_duplicates("prediction_id", keep="last").set_index("prediction_id")[CHURNED]
+    return mature.assign(**{CHURNED: mature["prediction_id"].map(known).astype(object)})
 
 
 def judge_window(
-    predictions: DataFrame,
-    labelled: DataFrame,
+    logged: LoggedWindow,
+    mature: DataFrame,
     reference: Reference | None,
     history: list[dict[str, Any]],
     customers: Declaration,
     parameters: MonitoringParameters,
     evaluation: EvaluationParameters,
 ) -> tuple[dict[str, Any], list[Window]]:
-    """The verdict as JSON, and the window that it is about, for the report: none where there is no verdict."""
+    """The verdict as JSON, and the window that it is about, for the report: none where its customers are not judged."""
     now = datetime.now(UTC)
-    chosen = newest_rows(predictions, parameters.window)
-    if not len(chosen):
+    if logged.traffic.newest is None:
         return _plain(not_judged("there are no predictions yet", now, WindowFacts(rows=0)), parameters), []
     if reference is None:
-        version = choose_version(predictions, None, parameters)
+        version = choose_version(logged, None)
         reason = f"model version {version} has no reference; `kedro run --pipelines training,evaluation` makes a version that has one"
-        return _plain(not_judged(reason, now, WindowFacts(rows=len(chosen)), version), parameters), []
+        facts = WindowFacts(rows=len(newest_rows(logged.rows, parameters.window)), start=logged.traffic.newest, end=logged.traffic.newest)
+        service = check_service(logged.traffic, now, parameters.contract)
+        return _plain(without_customers(reason, service, now, facts, version), parameters), []
     earlier = [HistoryEntry.model_validate(entry) for entry in history]
-    window = assemble(predictions, labelled, reference, earlier, parameters)
+    window = assemble(logged, mature, reference, earlier, parameters)
     verdict = judge(reference, window, earlier, customers.columns, parameters, now, evaluation.segments)
-    return _plain(verdict, parameters), [window] if verdict.status != "not-judged" else []
+    return _plain(verdict, parameters), [window] if verdict.drift else []
 
 
 def assemble(
-    predictions: DataFrame, labelled: DataFrame, reference: Reference, history: Sequence[HistoryEntry], parameters: MonitoringParameters
+    logged: LoggedWindow, mature: DataFrame, reference: Reference, history: Sequence[HistoryEntry], parameters: MonitoringParameters
 ) -> Window:
-    """The window, the sound ones before it, and the labelled predictions, of the reference's model version."""
-    everyone = newest_rows(predictions, parameters.window)
+    """The window, the sound ones before it, and the measured predictions, of the reference's model version.
+
+    An empty window is one of the moment of the newest prediction.
+    """
+    everyone = newest_rows(logged.rows, parameters.window)
     now = everyone[everyone["model_version"] == reference.version]
-    before = predictions.drop(everyone.index)
+    before = logged.rows.drop(everyone.index)
     before = _sound(before[before["model_version"] == reference.version], history)
     current = sample(now, reference)
-    answered = labelled[labelled["model_version"] == reference.version]
-    known = answered.tail(parameters.performance.outcomes)
+    candidates = mature[mature["model_version"] == reference.version]
+    known = candidates[candidates[CHURNED].notna()]
     facts = WindowFacts(
         rows=len(now),
-        start=now["predicted_at"].min().to_pydatetime() if len(now) else None,
-        end=now["predicted_at"].max().to_pydatetime() if len(now) else None,
-        repeated=int(predictions["repeated"].iloc[0]),
+        start=now["predicted_at"].min().to_pydatetime() if len(now) else logged.traffic.newest,
+        end=now["predicted_at"].max().to_pydatetime() if len(now) else logged.traffic.newest,
+        repeated=logged.repeated,
         other_versions=len(everyone) - len(now),
     )
     return Window(
@@ -88,7 +105,8 @@ def assemble(
         ((now["predicted_at"] - now["features_as_of"]).dt.total_seconds() / _DAY).to_numpy(),
         Sample.joined([sample(before, reference), current]) if len(before) else None,
         sample(known, reference) if len(known) else None,
-        round(answered["eligible"].iloc[0] * len(known) / len(answered)) if len(known) else 0,
+        len(candidates),
+        logged.traffic,
     )
 
 
@@ -113,8 +131,7 @@ def newest_rows(predictions: DataFrame, window: WindowParameters) -> DataFrame:
     """The window itself, without those before it that are read to be pooled."""
     if window.by == "count":
         return predictions.tail(window.rows)
-    since = datetime.now(UTC).timestamp() - window.days * _DAY
-    return predictions[predictions["predicted_at"].map(datetime.timestamp) >= since].tail(window.max_rows)
+    return predictions[predictions["predicted_at"] >= datetime.now(UTC) - timedelta(days=window.days)]
 
 
 def compose_alert(verdict: dict[str, Any], history: list[dict[str, Any]], report: str) -> Alert:  # noqa: ARG001 - read so that it is there first
@@ -125,12 +142,22 @@ def compose_alert(verdict: dict[str, Any], history: list[dict[str, Any]], report
 
 
 def extend_history(
-    verdict: dict[str, Any], history: list[dict[str, Any]], delivered: Alert, parameters: MonitoringParameters
+    verdict: dict[str, Any], history: list[dict[str, Any]], delivered: Delivery, parameters: MonitoringParameters
 ) -> list[dict[str, Any]]:
-    """The history with this verdict, once people have been told."""
+    """The history with this verdict and what was told; an address that did not take it does not keep it from being written."""
     earlier = [HistoryEntry.model_validate(entry) for entry in history]
     extended = remember(earlier, read(verdict), delivered.told, parameters.history)
     return [entry.model_dump(mode="json") for entry in extended]
+
+
+def confirm_delivery(delivered: Delivery, history: list[dict[str, Any]], exported: str) -> None:  # noqa: ARG001 - read so that they are there first
+    """The last step, once everything is written.
+
+    Raises:
+        ChurnError: naming the addresses that the alert did not reach.
+    """
+    if delivered.failed:
+        raise ChurnError(unreached(delivered))
 
 
 def export(verdict: dict[str, Any]) -> tuple[str, dict[str, float]]:

@@ -7,26 +7,26 @@ from churn.pipelines.monitoring.report import draw_report
 
 
 def create_pipeline() -> Pipeline:
-    """The verdict is written before anybody is told, and remembered only when they have been."""
+    """Verdict -> report -> alert -> history; an alert that did not arrive fails the run at its very end."""
     return Pipeline([*_reading(), *_judging(), *_telling()])
 
 
 def _reading() -> list[Node]:
     return [
-        Node(nodes.ask_window, "params:monitoring", "prediction_window", name="ask_window"),
+        Node(nodes.ask_log, "params:monitoring", ["prediction_window", "mature_predictions"], name="ask_log"),
         # model_reference is written by the evaluation, which a run of all pipelines has to wait for.
+        Node(nodes.choose_version, ["prediction_window", "model_reference"], "monitored_reference", name="choose_version"),
         Node(
-            nodes.choose_version,
-            ["prediction_window", "model_reference", "params:monitoring"],
-            "monitored_reference",
-            name="choose_version",
+            nodes.match_outcomes,
+            ["mature_predictions", "outcomes", "params:monitoring"],
+            "answered_predictions",
+            name="match_outcomes",
         ),
-        Node(nodes.ask_outcomes, ["outcomes", "params:monitoring"], "labelled_predictions", name="ask_outcomes"),
     ]
 
 
 def _judging() -> list[Node]:
-    log = ["prediction_window", "labelled_predictions", "monitored_reference", "earlier_verdicts"]
+    log = ["prediction_window", "answered_predictions", "monitored_reference", "earlier_verdicts"]
     rules = ["params:customers", "params:monitoring", "params:evaluation"]
     return [Node(nodes.judge_window, [*log, *rules], ["monitoring_verdict", "judged_window"], name="judge_window")]
 
@@ -47,5 +47,11 @@ def _telling() -> list[Node]:
             ["monitoring_verdict", "earlier_verdicts", "alert", "params:monitoring"],
             "monitoring_history",
             name="remember",
+        ),
+        Node(
+            nodes.confirm_delivery,
+            ["alert", "monitoring_history", "monitoring_gauges"],
+            None,
+            name="confirm_delivery",
         ),
     ]
