@@ -14,6 +14,7 @@ from serving.champion.keeper import ChampionKeeper
 from serving.features.breaker import Breaker, DownError
 from serving.features.reader import FeatureReader, MissingFeaturesError, open_reader
 from serving.group_commit import GroupCommit, LogDownError
+from serving.last_check import LastCheck
 from serving.service import PredictionService
 from serving.settings import Settings
 
@@ -33,6 +34,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     state.keeper, state.breaker, state.log = keeper, breaker, log
     state.warm, state.store_problem, state.example_customer = asyncio.Event(), "not asked yet", None
+    state.last_check = LastCheck(settings.log_url)
     state.service = PredictionService(settings, features, breaker, keeper, log)
     work = [asyncio.create_task(job) for job in (keeper.watch(), _warm_up(state, features, breaker), _open_log(log))]
     try:

@@ -18,6 +18,11 @@ from typing import IO, Any
 
 from serving.page import PATH
 
+_REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; frame-src 'self'"
+)
+"""One file with its own scripts and plots in frames; nothing is loaded, from here or elsewhere."""
 _WAIT_SECONDS, _LOOK_SECONDS = 120.0, 0.1
 
 
@@ -71,9 +76,12 @@ def _app(api: str, files: Path) -> Any:
     configuration = config.load()
     settings = read_settings(configuration)
     labels = {feature.name: feature.label for feature in settings.declaration.features}
-    page = build(Handlers(configuration, settings, Api(api, labels), files), bool(settings.keys))
+    handlers = Handlers(configuration, settings, Api(api, labels), files)
+    page = build(handlers, bool(settings.keys))
+    app = FastAPI(openapi_url=None)
+    _add_report(app, handlers)
     return gr.mount_gradio_app(
-        FastAPI(openapi_url=None),
+        app,
         page.queue(default_concurrency_limit=8, api_open=False),
         path=PATH,
         theme=_theme(),
@@ -85,6 +93,21 @@ def _app(api: str, files: Path) -> Any:
         max_file_size=0,
         show_error=False,
     )
+
+
+def _add_report(app: Any, handlers: Any) -> None:
+    """The monitoring report at its address, apart from the page: its scripts reach neither the visitor's session nor a network."""
+    from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+    from serving.page.handlers import REPORT
+
+    def report(token: str) -> Response:
+        found = handlers.report(token)
+        if found is None:
+            return PlainTextResponse("There is no such report. Open it from the page.", 404)
+        return HTMLResponse(found, headers={"content-security-policy": _REPORT_POLICY, "cache-control": "no-store"})
+
+    app.add_api_route(f"{PATH}/{REPORT}/{{token}}", report, response_class=Response)
 
 
 def _theme() -> Any:

@@ -1,15 +1,18 @@
 """What happens on the page when somebody clicks: plain values in, plain values out, no Gradio."""
 
 import logging
+import secrets
 from pathlib import Path
 from typing import Any
 
 from churn.config import Config
-from serving.page import controls, reports, words
+from serving.page import PATH, controls, reports, words
 from serving.page.client import Api, NoAnswerError
 from serving.settings import Settings
 
 _log = logging.getLogger(__name__)
+REPORT = "report"
+"""Below it the report has an address that cannot be guessed: a link cannot carry a key. It is shown to visitors who may enter."""
 LISTED = 50
 """Rows of the list that are shown; the download has all."""
 _SIGN_IN = "Sign in first: this page needs an access key."
@@ -28,6 +31,7 @@ class Handlers:
 
     def __init__(self, config: Config, settings: Settings, api: Api, folder: Path) -> None:
         self._config, self._api, self._folder, self._keys = config, api, folder, settings.keys
+        self._token = secrets.token_urlsafe(24)
         self.controls = controls.controls(settings.declaration)
         self._features = {feature.name: feature for feature in settings.declaration.features}
 
@@ -90,4 +94,8 @@ class Handlers:
         """The last verdict of the monitoring, as HTML."""
         if not self.may_enter(key):
             return words.notice(_SIGN_IN, "warning")
-        return words.health(reports.last_verdict(self._config))
+        return words.health(reports.last_verdict(self._config), f"{PATH}/{REPORT}/{self._token}")
+
+    def report(self, token: str) -> bytes | None:
+        """The last report of the monitoring, for whoever was given its address; None for others, or if there is none."""
+        return reports.last_report(self._config) if secrets.compare_digest(token.encode(), self._token.encode()) else None

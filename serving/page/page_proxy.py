@@ -23,11 +23,12 @@ _STREAM = "text/event-stream"
 _CALLS = f"{PATH}/gradio_api/"
 _WANTED = ("queue/join", "queue/data", "heartbeat/", "file=/")
 """What the page in the browser calls. Gradio has more: uploads, and fetching any address of the web for whoever asks."""
+_POLICY_HEADER = "content-security-policy"
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'"
 )
-"""The browser loads nothing from another host, whatever a component would like to."""
+"""The browser loads nothing from another host, whatever a component would like to. The report has a stricter one of its own."""
 _STARTING = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1">
 <title>Customer retention</title><link rel="icon" href="data:,"></head>
 <body style="font-family:system-ui,sans-serif;margin:4rem auto;max-width:32rem">
@@ -86,7 +87,9 @@ class PageProxy:
             return _starting(request)
         kept = [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in _OF_ONE_CONNECTION]
         response = StreamingResponse(_pieces(answer), answer.status_code)
-        response.raw_headers = [*_encoded(kept), (b"content-security-policy", _POLICY.encode()), (b"referrer-policy", b"same-origin")]
+        if _POLICY_HEADER not in answer.headers:
+            kept.append((_POLICY_HEADER, _POLICY))
+        response.raw_headers = _encoded([*kept, ("referrer-policy", "same-origin")])
         return response
 
     async def _opened(self) -> "httpx.AsyncClient":

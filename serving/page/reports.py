@@ -1,4 +1,4 @@
-"""What pipelines leave for the page: the list of customers to call, and the last verdict of the monitoring."""
+"""What pipelines leave for the page: the list of customers to call, and the last verdict and report of the monitoring."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from churn.config import Config, dataset_path
 from churn.core.errors import ChurnError
 from churn.io.files import places
 
-RETENTION_LIST, VERDICT = "retention_list", "monitoring_verdict"
+RETENTION_LIST, VERDICT, REPORT = "retention_list", "monitoring_verdict", "monitoring_report"
 _CSV = "customers-to-call.csv"
 
 
@@ -57,6 +57,15 @@ def last_verdict(config: Config) -> dict[str, Any] | None:
     except (ChurnError, OSError, ImportError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def last_report(config: Config) -> bytes | None:
+    """The last report of the monitoring, an HTML page; None if there is none, or none that can be read."""
+    try:
+        system, path = _place(config, REPORT)
+        return bytes(system.cat_file(path))
+    except (ChurnError, OSError, ImportError):
+        return None
 
 
 def _copy(file: Any, target: Path) -> None:

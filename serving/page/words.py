@@ -80,13 +80,19 @@ def effect(features: Mapping[str, Feature], answer: Mapping[str, Any]) -> str:
     )
 
 
-def health(verdict: Mapping[str, Any] | None) -> str:
-    """The last verdict of the monitoring."""
+def health(verdict: Mapping[str, Any] | None, report: str) -> str:
+    """The last verdict of the monitoring, when it was made, and a link to its report.
+
+    Args:
+        verdict: None if there is none.
+        report: the address of the report.
+    """
     if verdict is None:
         return notice("No check of data and model has been recorded yet. Your data team makes one with: kedro run --pipelines monitoring")
     title, kind = _HEALTH.get(str(verdict.get("status")), _HEALTH["not-judged"])
-    said = (verdict.get("summary"), f"The full report for your data team: {verdict['report']}" if verdict.get("report") else None)
-    text = "".join(f"<p>{escape(one)}</p>" for one in said if isinstance(one, str))
+    lines = str(verdict.get("summary") or "").splitlines()
+    text = f'<p class="churn-small">{escape(_checked(verdict))}</p>' + "".join(f"<p>{escape(line)}</p>" for line in lines)
+    text += f'<p><a href="{escape(report)}" target="_blank" rel="noopener">Open the full report</a>, made for your data team.</p>'
     chip = f'<span class="churn-chip {kind}">{_CHIPS[kind]}</span>'
     return f'<div class="churn-card"><div class="churn-head"><h3>{title}</h3>{chip}</div>{text}</div>'
 
@@ -104,6 +110,14 @@ _HEALTH = {
     "alert": ("Something has changed", "call"),
     "not-judged": ("There is not enough data to judge yet", "none"),
 }
+
+
+def _checked(verdict: Mapping[str, Any]) -> str:
+    try:
+        when = datetime.fromisoformat(str(verdict.get("checked_at"))).astimezone(UTC)
+    except ValueError:
+        return "Nobody knows when this was checked."
+    return f"Last checked on {day(when)} at {when:%H:%M} UTC."
 
 
 def _verdict(call: bool) -> str:

@@ -43,6 +43,7 @@ def problems_of(state: object) -> dict[str, str]:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def prometheus() -> Response:
-    """For Prometheus."""
-    return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+async def prometheus(request: Request) -> Response:
+    """For Prometheus: the API's own metrics, and the gauges of the last monitoring verdict."""
+    checked = await request.app.state.last_check.gauges()
+    return Response(metrics.exposition() + checked, media_type="text/plain; version=0.0.4")

@@ -27,6 +27,7 @@ from churn.core.population.scenarios import another_unit
 from churn.io.models import registry
 from churn.io.monitoring import reference
 from churn.io.monitoring.alerts import URLS_VARIABLE
+from churn.io.predictions.gauges import read_gauges
 from churn.io.predictions.outcomes import COLUMNS, OutcomesDataset, typed
 from churn.io.predictions.prediction_log import Entry, PredictionLog
 from churn.io.predictions.window import LoggedWindow, read_mature, read_window
@@ -146,6 +147,7 @@ def test_a_fault_is_found_reported_told_once_and_remembered(
     assert (found["measured"]["outcomes"], found["measured"]["coverage"]) == (ROWS, 1.0)
     assert caplog.text.count("Churn monitoring: broken data") == 1
     check_report(tmp_path)
+    assert 'churn_monitoring_status{version="1"} 2' in read_gauges(url)
     assert run(url, tmp_path)["status"] == "alert"
     assert caplog.text.count("Churn monitoring: broken data") == 1
     (entry,) = json.loads((tmp_path / "reports/monitoring/history.json").read_text(encoding="utf-8"))
@@ -179,7 +181,25 @@ def check_report(storage: Path) -> None:
     workspace = Workspace(str(storage / "evidently"))
     (project,) = workspace.search_project("churn")
     assert len(workspace.list_runs(project.id)) == 2
-    assert "churn_monitoring_status" in (storage / "reports/monitoring/metrics.prom").read_text(encoding="utf-8")
+
+
+def test_another_run_on_the_same_window_replaces_its_runs_in_the_workspace(
+    world: World, versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evidently.ui.workspace import Workspace
+
+    monkeypatch.delenv(URLS_VARIABLE, raising=False)
+    url = f"sqlite:///{tmp_path}/log.db"
+    write(url, entries(world, ROWS, seed=1, hours=2)[0])
+    run(url, tmp_path)
+    run(url, tmp_path)
+    write(url, entries(world, ROWS, seed=2)[0])
+    run(url, tmp_path)
+    workspace = Workspace(str(tmp_path / "evidently"))
+    (project,) = workspace.search_project("churn")
+    snapshots = [workspace.get_run(project.id, one) for one in workspace.list_runs(project.id)]
+    assert len({snapshot.metadata["window"] for snapshot in snapshots}) == len(snapshots) == 2
+    assert [panel.title for panel in project.dashboard.tabs[0].panels or project.dashboard.panels][1] == "Drift of the score (PSI)"
 
 
 def test_without_predictions_there_is_a_page_and_no_verdict(world: World, versions: Path, tmp_path: Path) -> None:
@@ -187,7 +207,7 @@ def test_without_predictions_there_is_a_page_and_no_verdict(world: World, versio
     assert (found["status"], found["action"]) == ("not-judged", "none")
     assert "there are no predictions yet" in found["summary"]
     assert "Not judged" in (tmp_path / "reports/monitoring/report.html").read_text(encoding="utf-8")
-    assert not (tmp_path / "never").exists()
+    assert 'churn_monitoring_status{version=""} -1' in read_gauges(f"sqlite:///{tmp_path}/never/written.db")
 
 
 def test_a_silent_week_alerts_once(world: World, versions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import html
 import json
 import os
 import signal
@@ -193,11 +194,33 @@ def test_health_shows_the_last_verdict(demo: Server, browser: Browser):
         opened(page, demo)
         page.get_by_role("tab", name="Data and model health").click()
         expect(page.locator("#verdict")).to_contain_text("No check of data and model has been recorded yet")
-        path.write_text(json.dumps({"status": "alert", "summary": "Contract has changed <b>."}))
+        path.write_text(json.dumps({"status": "alert", "summary": "Contract has changed <b>.", "checked_at": "2026-11-01T12:30:00Z"}))
         page.get_by_role("tab", name="One customer").click()
         page.get_by_role("tab", name="Data and model health").click()
         expect(page.locator("#verdict")).to_contain_text("Something has changed")
         expect(page.locator("#verdict")).to_contain_text("Contract has changed <b>.")
+        expect(page.locator("#verdict")).to_contain_text("Last checked on 1 November 2026 at 12:30 UTC.")
+        assert_the_report_opens(page, demo, path.with_name("report.html"))
+
+
+def assert_the_report_opens(page: Page, server: Server, path: Path) -> None:
+    """In a tab of its own, with its scripts and frames, and with nothing from another host; by its own address alone."""
+    inner = "<p id='plot'>no script</p><script>document.querySelector('#plot').textContent = 'a plot'</script>"
+    outside = "<img src='https://example.org/x.png' onerror=\"this.outerHTML = '<i>refused</i>'\">"
+    path.write_text(f'<!doctype html><title>Report</title><h1>The report</h1>{outside}<iframe srcdoc="{html.escape(inner)}"></iframe>')
+    with page.expect_popup() as opening:
+        page.get_by_role("link", name="Open the full report").click()
+    report = opening.value
+    expect(report.get_by_role("heading", name="The report")).to_be_visible()
+    expect(report.frame_locator("iframe").locator("#plot")).to_have_text("a plot")
+    expect(report.locator("i")).to_have_text("refused")
+    address = report.url
+    report.close()
+    policy = server.get(address.removeprefix(server.address)).headers["content-security-policy"]
+    assert "sandbox allow-scripts; default-src 'none'" in policy
+    assert server.get(address.removeprefix(server.address)[:-1] + "~").status == 404
+    path.unlink()
+    assert server.get(address.removeprefix(server.address)).status == 404
 
 
 def test_nobody_is_answered_without_a_key_and_another_declaration_makes_another_page(project: Path, browser: Browser):
@@ -205,6 +228,8 @@ def test_nobody_is_answered_without_a_key_and_another_declaration_makes_another_
     with serve(project, CHURN_API_KEYS=f"predict:{READ},admin:{ADMIN}") as server, visit(browser, server.address) as page:
         opened(page, server)
         assert_config_gives_no_answer(server)
+        assert "Open the full report" not in page.content()
+        assert server.get("/demo/report/guess").status == 404
         expect(page.get_by_label("Customer number")).to_be_hidden()
         for key in ("", "wrong", ADMIN):
             page.get_by_label("Access key").fill(key)

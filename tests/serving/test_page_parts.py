@@ -56,7 +56,9 @@ def test_percentages_have_the_decimals_that_tell_them_apart():
 
 def test_what_comes_from_data_is_escaped():
     assert "<b>" not in words.notice("<b>")
-    shown = words.health({"status": "ok", "summary": "<script>"})
+    shown = words.health({"status": "ok", "summary": "<script>", "checked_at": "2026-11-01T12:30:00Z"}, "/demo/report/x")
     assert "<script>" not in shown
     assert "Data and model look as they should" in shown
-    assert "There is not enough data to judge yet" in words.health({"status": "something new"})
+    assert "Last checked on 1 November 2026 at 12:30 UTC." in shown
+    assert 'href="/demo/report/x"' in shown
+    assert "There is not enough data to judge yet" in words.health({"status": "something new"}, "/demo/report/x")

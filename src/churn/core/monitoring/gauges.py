@@ -36,7 +36,7 @@ def metrics(verdict: Verdict) -> dict[str, float]:
 
 
 def gauges(verdict: Verdict) -> str:
-    """Prometheus' text format, version 0.0.4: for the node exporter's textfile collector, or any that reads it."""
+    """Prometheus' text format, version 0.0.4."""
     lines: list[str] = []
     described: set[str] = set()
     for name, labels, value in _samples(verdict):

@@ -6,13 +6,21 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from churn.core.monitoring.table import SCORE
+
 PROJECT = "churn"
-DRIFTED, SCORE_DRIFT, ROC_AUC = "evidently:metric_v2:DriftedColumnsCount", "evidently:metric_v2:ValueDrift", "evidently:metric_v2:RocAuc"
+WINDOW = "window"
+PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("Features that have drifted", "DriftedColumnsCount", {}),
+    ("Drift of the score (PSI)", "ValueDrift", {"column": SCORE}),
+    ("ROC-AUC where outcomes are known", "RocAuc", {}),
+)
+"""Title, Evidently's metric, and the labels that choose one of several."""
 
 
 @dataclass(frozen=True)
 class EvidentlyRuns:
-    """Snapshots of one window by name, with tags."""
+    """Snapshots of one window by name, each with the metadata `WINDOW`, which names the window."""
 
     snapshots: dict[str, Any] = field(default_factory=dict)
 
@@ -22,17 +30,21 @@ class EvidentlyWorkspaceDataset(AbstractDataset[Any, Any]):
 
     Args:
         path: a folder of this machine.
-        score: the column whose drift has a panel.
     """
 
     def __init__(self, path: str, metadata: dict[str, Any] | None = None) -> None:
         self._path, self.metadata = path, metadata
 
     def save(self, data: EvidentlyRuns) -> None:
-        """Add the runs; without any, the workspace stays as it is."""
+        """Add the runs, in place of those of the same window; without any, the workspace stays as it is."""
         if not data.snapshots:
             return
         workspace, project = self._project()
+        window = next(iter(data.snapshots.values())).to_snapshot_model().metadata[WINDOW]
+        for run in sorted(workspace.list_runs(project.id), reverse=True):  # their ids grow with time
+            if workspace.get_run(project.id, run).metadata.get(WINDOW) != window:
+                break
+            workspace.delete_run(project.id, run)
         for name, snapshot in data.snapshots.items():
             workspace.add_run(project.id, snapshot, include_data=False, name=name)
 
@@ -52,8 +64,8 @@ class EvidentlyWorkspaceDataset(AbstractDataset[Any, Any]):
         if found:
             return workspace, found[0]
         project = workspace.create_project(PROJECT, description="Predictions in production against the customers the model was tested on")
-        for title, metric in (("Columns that have drifted", DRIFTED), ("ROC-AUC where outcomes are known", ROC_AUC)):
-            project.dashboard.add_panel(_panel(title, metric))
+        for title, metric, labels in PANELS:
+            project.dashboard.add_panel(_panel(title, metric, labels))
         project.save()
         return workspace, project
 
@@ -64,8 +76,8 @@ class EvidentlyWorkspaceDataset(AbstractDataset[Any, Any]):
         return {"path": self._path}
 
 
-def _panel(title: str, metric: str) -> Any:
+def _panel(title: str, metric: str, labels: dict[str, str]) -> Any:
     from evidently.sdk.models import PanelMetric
     from evidently.sdk.panels import line_plot_panel
 
-    return line_plot_panel(title=title, values=[PanelMetric(legend=title, metric=metric.rsplit(":", 1)[1])])
+    return line_plot_panel(title=title, values=[PanelMetric(legend=title, metric=metric, metric_labels=labels)])

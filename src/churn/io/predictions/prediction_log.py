@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TABLE = "prediction_log"
 VERSIONS = "prediction_log_schema"
+GAUGES = "monitoring_gauges"
+"""What the last verdict of monitoring tells Prometheus: one row, here because the API and the pipelines share this database."""
+
 Kind = Literal["predict", "batch", "what-if"]
 PRODUCTION: tuple[Kind, ...] = ("predict", "batch")
 """The kinds that monitoring counts as production traffic."""
@@ -40,6 +43,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         f"CREATE INDEX {TABLE}_time ON {TABLE} (predicted_at)",
     ),
+    (f"CREATE TABLE {GAUGES} (id INTEGER PRIMARY KEY, content TEXT NOT NULL)",),
 )
 """The table's history: entry n takes version n to n + 1. Entries are added, never changed."""
 
@@ -77,7 +81,7 @@ class PredictionLog:
         Raises:
             ChurnError: if the URL is neither SQLite nor PostgreSQL.
         """
-        self._engine = _engine(url)
+        self._engine = engine_of(url)
         self._mark = "?" if self._engine.dialect.paramstyle == "qmark" else "%s"
         self._row: Callable[[Entry], tuple[Any, ...]] = tuple if self._engine.dialect.name == "postgresql" else _as_text
         self._open: Connection | None = None
@@ -164,7 +168,12 @@ def migrate(connection: "Connection") -> int:
     return len(MIGRATIONS)
 
 
-def _engine(url: str) -> "Engine":
+def engine_of(url: str) -> "Engine":
+    """For writing to the log's database; a SQLite file's folder is made.
+
+    Raises:
+        ChurnError: if the URL is neither SQLite nor PostgreSQL.
+    """
     from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import ArgumentError
 

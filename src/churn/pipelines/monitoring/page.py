@@ -31,7 +31,7 @@ _PAGE = Template("""<!doctype html>
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Monitoring: $headline</title><style>$style</style></head>
 <body><main>
-<header class="$kind"><h1>$headline</h1><p>$advice</p><p>$window</p><p>$note</p></header>
+<header class="$kind"><h1>$headline</h1><p>$advice</p><p>$window</p><p>$unmeasured</p><p>$note</p></header>
 <div class="cards">$cards</div>
 $findings
 $frames
@@ -45,6 +45,7 @@ _FRAMES = {"drift": "Features and score beside the training customers", "perform
 def page(verdict: Verdict, note: str, frames: Sequence[tuple[str, str]]) -> str:
     """The whole page; `frames` are names with whole HTML pages."""
     judged = verdict.status != "not-judged"
+    unmeasured = f"Performance is not measured: {verdict.unmeasured}." if verdict.unmeasured else ""
     advice = f"Recommended: {verdict.action}. {ADVICE[verdict.action].capitalize()}." if judged else verdict.summary
     return _PAGE.substitute(
         headline=_HEADLINES[verdict.status],
@@ -52,6 +53,7 @@ def page(verdict: Verdict, note: str, frames: Sequence[tuple[str, str]]) -> str:
         kind=verdict.status,
         advice=escape(advice),
         window=escape(_window(verdict)),
+        unmeasured=escape(unmeasured),
         note=escape(note),
         cards="".join(f'<div class="card"><span>{escape(name)}</span><b>{escape(value)}</b></div>' for name, value in _cards(verdict)),
         findings=_findings(verdict),

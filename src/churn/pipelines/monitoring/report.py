@@ -7,7 +7,7 @@ from churn.core.monitoring.drift import ColumnDrift, compare
 from churn.core.monitoring.judge import Window
 from churn.core.monitoring.parameters import MonitoringParameters
 from churn.core.monitoring.table import SCORE, Reference, Sample
-from churn.io.monitoring.evidently_workspace import EvidentlyRuns
+from churn.io.monitoring.evidently_workspace import WINDOW, EvidentlyRuns
 from churn.pipelines.monitoring.nodes import read
 from churn.pipelines.monitoring.page import page
 
@@ -29,17 +29,21 @@ def draw_report(
         return page(found, "", []), EvidentlyRuns()
     current = reference.test if window is None else window.sample
     columns = found.drift or compare(reference.compared(), current.compared(), parameters.family_wise_error, parameters.drift)
-    snapshots = {DRIFT: _drift(reference, current, columns, parameters)}
+    about = {WINDOW: f"version {found.model_version}, {found.window.start} to {found.window.end}"}
+    snapshots = {DRIFT: _drift(reference, current, columns, parameters, about)}
     if found.measured is not None and window is not None and window.labelled is not None:
-        snapshots[PERFORMANCE] = _classification(reference.test, window.labelled)
+        snapshots[PERFORMANCE] = _classification(reference.test, window.labelled, about)
     frames = [(name, str(snapshot.get_html_str(as_iframe=False))) for name, snapshot in snapshots.items()]
     note = "" if window is not None else "Without a verdict, the plots show the test customers beside the training customers."
     return page(found, note, frames), EvidentlyRuns(snapshots if window is not None else {})
 
 
-def _drift(reference: Reference, current: Sample, columns: tuple[ColumnDrift, ...], parameters: MonitoringParameters) -> Any:
-    """Evidently's drift report, with what our tests found on all rows in place of its own statistics."""
+def _drift(
+    reference: Reference, current: Sample, columns: tuple[ColumnDrift, ...], parameters: MonitoringParameters, about: dict[str, str]
+) -> Any:
+    """Evidently's drift report of the features and, apart, of the score, with what our tests found on all rows as its statistics."""
     from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
     from evidently.presets import DataDriftPreset
 
     judged = [column.column for column in columns]
@@ -47,16 +51,14 @@ def _drift(reference: Reference, current: Sample, columns: tuple[ColumnDrift, ..
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=[name for name in judged if name not in numbers])
     train = Sample(reference.training, reference.test.scores)
     sides = [Dataset.from_pandas(_table(sample, judged, parameters.report_rows), definition) for sample in (current, train)]
-    preset = DataDriftPreset(
-        columns=judged,
-        method=_as_stattest(columns, parameters.drift.psi_floor),
-        threshold=parameters.drift.psi_floor,
-        drift_share=1000 // len(judged) / 1000,  # one drifted column is news; half of them, the default, is a catastrophe
-    )
-    return Report([preset], include_tests=True).run(*sides)
+    found = {"method": _as_stattest(columns, parameters.drift.psi_floor), "threshold": parameters.drift.psi_floor}
+    features = [name for name in judged if name != SCORE]
+    # One drifted feature is news; half of them, the default, is a catastrophe.
+    preset = DataDriftPreset(columns=features, drift_share=1000 // len(features) / 1000, **found)
+    return Report([preset, ValueDrift(column=SCORE, **found)], metadata=about, include_tests=True).run(*sides)
 
 
-def _classification(test: Sample, labelled: Sample) -> Any:
+def _classification(test: Sample, labelled: Sample, about: dict[str, str]) -> Any:
     from evidently import BinaryClassification, DataDefinition, Dataset, Report
     from evidently.presets import ClassificationPreset
 
@@ -65,7 +67,7 @@ def _classification(test: Sample, labelled: Sample) -> Any:
     )
     definition = DataDefinition(classification=[task], categorical_columns=[_OUTCOME], numerical_columns=[_PREDICTED])
     sides = [Dataset.from_pandas(_outcomes(sample), definition) for sample in (labelled, test)]
-    return Report([ClassificationPreset()], include_tests=True).run(*sides)
+    return Report([ClassificationPreset()], metadata=about, include_tests=True).run(*sides)
 
 
 def _outcomes(sample: Sample) -> DataFrame:
