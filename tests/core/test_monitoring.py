@@ -87,16 +87,16 @@ def test_a_fault_that_is_mended_leaves_no_trace(world: World, case: Case) -> Non
 
 
 def test_windows_on_broken_data_are_left_out_of_the_second_look(world: World) -> None:
+    from churn.io.predictions.window import LoggedWindow
     from churn.pipelines.monitoring.nodes import assemble
 
     features = [json.dumps({"tenure": row}) for row in range(3000)]
     times = pd.date_range(START, periods=3000, freq="min")
     log = pd.DataFrame({"predicted_at": times, "features_as_of": times, "features": features, "probability": 0.2, "model_version": "1"})
-    log["repeated"] = 0
-    none = log.head(0).assign(churned=[], eligible=[])
+    logged, none = LoggedWindow(log, 0, Traffic(newest=times[-1])), log.head(0).assign(churned=[])
     broken = entry(0, action="fix-data").model_copy(update={"start": times[1500], "end": times[1999]})
     for history, first_row, rows in (([], 0, 3000), ([broken], 0, 2500)):
-        pooled = assemble(log, none, world.reference, history, world.parameters).pooled
+        pooled = assemble(logged, none, world.reference, history, world.parameters).pooled
         assert pooled is not None
         tenure = pooled.columns["tenure"].values
         assert (tenure[0], tenure[-1], len(pooled)) == (first_row, 2999, rows)
