@@ -92,7 +92,7 @@ def health(verdict: Mapping[str, Any] | None, report: str) -> str:
     title, kind = _HEALTH.get(str(verdict.get("status")), _HEALTH["not-judged"])
     lines = str(verdict.get("summary") or "").splitlines()
     text = f'<p class="churn-small">{escape(_checked(verdict))}</p>' + "".join(f"<p>{escape(line)}</p>" for line in lines)
-    text += f'<p><a href="{escape(report)}" target="_blank" rel="noopener">Open the full report</a>, made for your data team.</p>'
+    text += f'<p>For your data team: <a href="{escape(report)}" target="_blank" rel="noopener">Open the full report</a></p>'
     chip = f'<span class="churn-chip {kind}">{_CHIPS[kind]}</span>'
     return f'<div class="churn-card"><div class="churn-head"><h3>{title}</h3>{chip}</div>{text}</div>'
 

@@ -11,7 +11,7 @@ from churn.core.monitoring.table import SCORE
 PROJECT = "churn"
 WINDOW = "window"
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("Features that have drifted", "DriftedColumnsCount", {}),
+    ("Features that have drifted", "DriftedColumnsCount", {"value_type": "count"}),
     ("Drift of the score (PSI)", "ValueDrift", {"column": SCORE}),
     ("ROC-AUC where outcomes are known", "RocAuc", {}),
 )

@@ -51,7 +51,7 @@ def _drift(
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=[name for name in judged if name not in numbers])
     train = Sample(reference.training, reference.test.scores)
     sides = [Dataset.from_pandas(_table(sample, judged, parameters.report_rows), definition) for sample in (current, train)]
-    found = {"method": _as_stattest(columns, parameters.drift.psi_floor), "threshold": parameters.drift.psi_floor}
+    found: dict[str, Any] = {"method": _as_stattest(columns, parameters.drift.psi_floor), "threshold": parameters.drift.psi_floor}
     features = [name for name in judged if name != SCORE]
     # One drifted feature is news; half of them, the default, is a catastrophe.
     preset = DataDriftPreset(columns=features, drift_share=1000 // len(features) / 1000, **found)
@@ -96,12 +96,12 @@ def _table(sample: Sample, names: list[str], most: int) -> DataFrame:
     return pd.DataFrame(values)
 
 
-def _as_stattest(columns: tuple[ColumnDrift, ...], floor: float) -> Any:
-    """A statistical test for Evidently that answers with what was found."""
+def _as_stattest(columns: tuple[ColumnDrift, ...], floor: float) -> str:
+    """The name of a statistical test for Evidently that answers with what was found."""
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
 
     found = {column.column: (column.psi, column.drifted) for column in columns}
     test = StatTest("churn_drift", MEASURE, [ColumnType.Numerical, ColumnType.Categorical], floor)
     register_stattest(test, lambda reference, current, kind, threshold: found[reference.name])  # noqa: ARG005  # Evidently's signature
-    return test
+    return test.name
