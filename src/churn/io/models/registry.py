@@ -259,14 +259,15 @@ def _log_input(candidate: Candidate, source: str) -> None:
 def _signature(model: "ChurnModel") -> tuple[Any, Any]:
     """Encoded golden rows as an input example, and the signature: the codes by feature name, so that no order can be mistaken.
 
-    Of codes, not of categories: MLflow's pyfunc cannot predict with XGBoost's native categories under a signature.
+    Of codes, not of categories: MLflow's pyfunc cannot predict with XGBoost's native categories under a signature. As doubles,
+    which pandas and JSON give: under a narrower type MLflow refuses them.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from pandas import DataFrame
 
     example = DataFrame(model.encode(model.spec.golden.rows), columns=list(model.names))
-    return example, ModelSignature(Schema([ColSpec("float", name) for name in model.names]), Schema([ColSpec("float")]))
+    return example, ModelSignature(Schema([ColSpec("double", name) for name in model.names]), Schema([ColSpec("float")]))
 
 
 def _requirements() -> list[str]:
