@@ -30,7 +30,7 @@ run: install     ## raw table to champion: the sample table if there is none, th
 	@$(BIN)/churn summary
 
 serve: install   ## the API and the page on port 8000
-	@$(BIN)/uvicorn serving.app:app --port 8000
+	@$(BIN)/uvicorn serving.app:app --port 8000 --no-access-log
 
 data: install    ## fetch IBM's real telco table
 	@$(BIN)/churn fetch

@@ -4,7 +4,7 @@ import logging
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from churn import config
 from serving.lifespan import lifespan
@@ -37,6 +37,7 @@ def create_app(configuration: config.Config) -> FastAPI:
         telemetry=_NO_TELEMETRY,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would be an answer without a problem document
     )
     app.state.settings = settings
     routers = (routes.predictions, routes.admin, health.router)
@@ -45,7 +46,7 @@ def create_app(configuration: config.Config) -> FastAPI:
     docs_page.install(app)
     app.state.page = page_proxy.PageProxy(settings) if settings.parameters.page else None
     if app.state.page is not None:
-        app.router.routes.append(Mount(page_proxy.PATH, app.state.page))
+        app.router.routes += [Route(page_proxy.PATH, page_proxy.to_page), Mount(page_proxy.PATH, app.state.page)]
     problems.install(app)
     known = frozenset(str(getattr(route, "path", "")) for router in routers for route in router.routes)
     direct = {("POST", route.path): route.app for route in routes.predictions.routes if isinstance(route, DirectRoute)}

@@ -24,6 +24,8 @@ _REPORT_POLICY = (
 )
 """One file with its own scripts and plots in frames; nothing is loaded, from here or elsewhere."""
 _WAIT_SECONDS, _LOOK_SECONDS = 120.0, 0.1
+_LONGEST_QUEUE = 100
+"""Clicks that wait for their turn; who comes then is told to try again."""
 
 
 def main() -> None:
@@ -82,7 +84,7 @@ def _app(api: str, files: Path) -> Any:
     _add_report(app, handlers)
     return gr.mount_gradio_app(
         app,
-        page.queue(default_concurrency_limit=8, api_open=False),
+        page.queue(default_concurrency_limit=8, max_size=_LONGEST_QUEUE, api_open=False),
         path=PATH,
         theme=_theme(),
         css_paths=Path(__file__).with_name("style.css"),

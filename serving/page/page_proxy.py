@@ -5,9 +5,11 @@ import importlib
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from serving.page import PATH
 from serving.page.page_process import PageDownError, PageProcess
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _OF_ONE_CONNECTION = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 _STREAM = "text/event-stream"
 _CALLS = f"{PATH}/gradio_api/"
+_JOIN = f"{_CALLS}queue/join"
 _WANTED = ("queue/join", "queue/data", "heartbeat/", "file=/")
 """What the page in the browser calls. Gradio has more: uploads, and fetching any address of the web for whoever asks."""
 _POLICY_HEADER = "content-security-policy"
@@ -43,7 +46,10 @@ class PageProxy:
         self._client: httpx.AsyncClient | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request. The page opens no WebSocket."""
+        if scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+            return
         request = Request(scope, receive)
         request.state.long_lived = True  # an open page is one request for as long: no measure of the API
         response = await self._answer(request)
@@ -61,9 +67,7 @@ class PageProxy:
         host, port = request.scope.get("server") or ("", None)
         if port is None:
             raise ProblemError(404, "no-page", "No page here", "The page needs the API on a TCP port; this one listens on a socket file.")
-        path = request.scope["path"]
-        if path.startswith(_CALLS) and not path.removeprefix(_CALLS).startswith(_WANTED):
-            raise ProblemError(404, "not-found", "Not Found", "The page has no such address. Programs ask the API: /docs.")
+        await _require_known(request)
         try:
             found = self._page.port((host, port))
         except PageDownError as error:
@@ -99,6 +103,35 @@ class PageProxy:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
             self._client = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=5), limits=limits, trust_env=False)
         return self._client
+
+
+async def _require_known(request: Request) -> None:
+    """Refuse what the page in the browser never asks.
+
+    Raises:
+        ProblemError: 404 for an address that it does not call, 422 for an event with more than plain values.
+    """
+    path = request.scope["path"]
+    dots = not {".", ".."}.isdisjoint(path.split("/"))  # whoever is asked next may resolve them, to another address than the one looked at
+    if dots or (path.startswith(_CALLS) and not path.removeprefix(_CALLS).startswith(_WANTED)):
+        raise ProblemError(404, "not-found", "Not Found", "The page has no such address. Programs ask the API: /docs.")
+    if path.startswith(_JOIN) and not _plain(await request.body()):
+        raise problems.invalid([{"field": "data", "message": "The page's events take plain values"}])
+
+
+def _plain(body: bytes) -> bool:
+    """Whether an event brings plain values: of an object that looks like a file Gradio would fetch the address it names."""
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    data = event.get("data") if isinstance(event, dict) else None
+    return isinstance(data, list) and not any(isinstance(value, dict | list) for value in data)
+
+
+async def to_page(_request: Request) -> Response:
+    """The page's address without its slash."""
+    return RedirectResponse(f"{PATH}/")
 
 
 def _starting(request: Request) -> Response:

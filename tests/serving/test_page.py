@@ -6,6 +6,7 @@ import html
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -279,9 +280,22 @@ def assert_config_gives_no_answer(server: Server) -> None:
         assert "process_completed" in text
         assert "chance of leaving" not in text
         assert "worth a call" not in text
+        assert_fetches_nothing(server, {**body, "session_hash": f"fetch{place}"})
     assert len(page["dependencies"]) >= 6
     for call in ("file=http://example.org/", "upload", "proxy=http://example.org/", "file=" + str(project_of(server) / LOG)):
         assert server.get(f"/demo/gradio_api/{call}").status in (403, 404)
+
+
+def assert_fetches_nothing(server: Server, event: dict[str, Any]) -> None:
+    """An event that hands a file's address over makes nobody ask for it."""
+    with socket.socket() as trap:
+        trap.bind(("127.0.0.1", 0))
+        trap.listen()
+        trap.settimeout(0.2)
+        file = {"path": f"http://127.0.0.1:{trap.getsockname()[1]}/", "meta": {"_type": "gradio.FileData"}}
+        assert server.post("/demo/gradio_api/queue/join", {**event, "data": [file] * len(event["data"])}).status == 422
+        with pytest.raises(TimeoutError):
+            trap.accept()
 
 
 def test_workers_of_one_api_share_a_page(demo: Server):

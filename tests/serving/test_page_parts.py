@@ -1,9 +1,13 @@
-"""The page's parts without a browser: controls, words, and the address where there is no page."""
+"""The page's parts without a browser: controls, words, and the addresses that are none of the page's."""
 
+import json
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from churn import config
 from churn.core.declaration import Declaration
@@ -11,6 +15,7 @@ from serving.factory import create_app
 from serving.page import controls, words
 from serving.page.page_process import PageProcess
 from tests.serving.conftest import edit
+from tests.serving.servers import Server
 
 
 def test_without_gradio_or_if_not_wanted_the_address_says_so(project: Path, monkeypatch: pytest.MonkeyPatch):
@@ -19,11 +24,65 @@ def test_without_gradio_or_if_not_wanted_the_address_says_so(project: Path, monk
     answer = TestClient(create_app(config.load(project))).get("/demo/")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:churn:problem:no-page")
     found = TestClient(create_app(config.load(project))).get("/demo", follow_redirects=False)
-    assert (found.status_code, found.headers["location"]) == (307, "http://testserver/demo/")
+    assert (found.status_code, found.headers["location"]) == (307, "/demo/")
     edit(project / "conf" / "base" / "parameters" / "serving.yml", page=False)
     config._load.cache_clear()
     answer = TestClient(create_app(config.load(project))).get("/demo/")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:churn:problem:not-found")
+
+
+def sent(server: Server, head: str, body: bytes = b"") -> bytes:
+    """The whole answer to bytes that no client has tidied up."""
+    place = urlsplit(server.address)
+    with socket.create_connection((place.hostname, place.port), 60) as connection:
+        common = f"\r\nHost: {place.netloc}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall((head + common).encode() + body)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/file=http://127.0.0.1:9/",
+        "x/../gradio_api/file=http://127.0.0.1:9/",
+        "x/%2e%2E/gradio_api/file=http://127.0.0.1:9/",
+        "x%2f..%2fgradio_api/file=http://127.0.0.1:9/",
+        "./gradio_api/file=http://127.0.0.1:9/",
+        "gradio_api/queue/join/../../file=http://127.0.0.1:9/",
+        "gradio_api/upload",
+        "..",
+    ],
+)
+def test_what_the_page_never_calls_is_not_passed_on(server: Server, path: str):
+    found = sent(server, f"GET /demo/{path} HTTP/1.1")
+    assert found.startswith(b"HTTP/1.1 404 ")
+    assert b"urn:churn:problem:not-found" in found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"path": "http://127.0.0.1:9/", "meta": {"_type": "gradio.FileData"}}]},
+        {"data": ["c-0007", [{"path": "http://127.0.0.1:9/", "meta": {"_type": "gradio.FileData"}}]]},
+        {"data": {"path": "http://127.0.0.1:9/"}},
+        {},
+        [],
+        None,
+    ],
+)
+def test_an_event_with_more_than_plain_values_is_refused(server: Server, body: object):
+    content = b"" if body is None else json.dumps(body).encode()
+    for start in ("gradio_api/queue/join", "gradio_api/queue%2Fjoin/"):
+        found = sent(server, f"POST /demo/{start} HTTP/1.1\r\nContent-Type: application/json", content)
+        assert found.startswith(b"HTTP/1.1 422 ")
+    assert sent(server, "POST /demo/gradio_api/queue/join HTTP/1.1", json.dumps(body).encode("utf-16")).startswith(b"HTTP/1.1 422 ")
+
+
+@pytest.mark.parametrize("path", ["/demo/", "/demo/gradio_api/queue/data", "/predict"])
+def test_a_websocket_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch, path: str):
+    monkeypatch.delenv("CHURN_API_KEYS", raising=False)
+    with pytest.raises(WebSocketDisconnect), TestClient(create_app(config.load(project))).websocket_connect(path):
+        pass
 
 
 def test_controls_follow_the_declared_columns():
