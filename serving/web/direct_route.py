@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.web import auth, problems
@@ -40,9 +40,9 @@ def _direct(endpoint: Any, status: int) -> ASGIApp:
             auth.require(request, "predict")
             _require_json(request.headers.get("content-type"))
             try:
-                body = validate(await request.body())
+                body = validate(await _body(receive))
             except ValidationError as error:
-                raise problems.invalid(problems.field_errors(error.errors(include_url=False, include_input=False))) from None
+                raise problems.invalid_fields(error.errors(include_url=False, include_context=False, include_input=False)) from None
             content = orjson.dumps(await endpoint(body, request))
         except ProblemError as problem:
             await problems.answer(request, problem)(scope, receive, send)
@@ -52,6 +52,23 @@ def _direct(endpoint: Any, status: int) -> ASGIApp:
         await send({"type": "http.response.body", "body": content})
 
     return app
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body: what `Request.body` answers, past its layers.
+
+    Raises:
+        ClientDisconnect: if the client has broken off.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
 
 
 def _require_json(content_type: str | None) -> None:

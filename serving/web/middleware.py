@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
@@ -15,6 +16,8 @@ from serving.web import problems
 _log = logging.getLogger("serving")
 _GIVEN = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 _OTHER = "other"
+_CLIENT_GONE = 499
+"""Counted, never sent: the client has broken off before it could be answered. After nginx."""
 
 
 class _TooLargeError(Exception):
@@ -42,6 +45,8 @@ class RequestContext:
                 raise _TooLargeError
             app = self._direct.get((scope["method"], scope["path"]), self._app)
             await app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = _CLIENT_GONE
         except Exception as error:  # noqa: BLE001 - logged and answered
             await exchange.fail(error)
         if scope["state"].get("long_lived"):
@@ -80,7 +85,7 @@ class _Exchange:
         if isinstance(error, _TooLargeError):
             problem = problems.ProblemError(413, "too-large", "Request too large", f"A request may have at most {self._limit} bytes.")
         else:
-            _log.error("%s failed [request %s]", self._scope["path"], self._id.decode(), exc_info=error)
+            _log.error("%r failed [request %s]", self._scope["path"], self._id.decode(), exc_info=error)
             problem = problems.internal()
         if self.status:
             raise error  # half of an answer is out: only closing the connection tells

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+_MOST_ERRORS, _LONGEST_NAME = 20, 100
+"""What a 422 repeats of a request: one of legal size can have some hundred thousand mistakes, and names as long as itself."""
 _log = logging.getLogger("serving")
 
 
@@ -46,10 +48,18 @@ def unknown_customer(customer_id: str) -> ProblemError:
     return ProblemError(404, "unknown-customer", "Unknown customer", f"The feature store has no customer {customer_id!r}.")
 
 
-def invalid(errors: Sequence[Mapping[str, str]]) -> ProblemError:
-    """422: the request is not valid; each error has `field` and `message`."""
-    detail = "; ".join(f"{error['field']}: {error['message']}" for error in errors)
-    return ProblemError(422, "invalid-request", "The request is not valid", detail, errors=errors)
+def invalid(errors: Sequence[Mapping[str, str]], count: int | None = None) -> ProblemError:
+    """422: the request is not valid.
+
+    Args:
+        errors: each with `field` and `message`; the first ones are answered.
+        count: how many there are, where they are not all given.
+    """
+    shown = [{"field": error["field"][:_LONGEST_NAME], "message": error["message"]} for error in errors[:_MOST_ERRORS]]
+    more = (count or len(errors)) - len(shown)
+    texts = [f"{error['field']}: {error['message']}" for error in shown]
+    detail = "; ".join([*texts, f"and {more:,} more"] if more else texts)
+    return ProblemError(422, "invalid-request", "The request is not valid", detail, errors=shown)
 
 
 def unavailable(kind: str, what: str, retry_after: float = 1.0) -> ProblemError:
@@ -62,15 +72,18 @@ def internal() -> ProblemError:
     return ProblemError(500, "internal", "Internal error", "This is a mistake of the service. Its log has the details by request_id.")
 
 
-def field_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
-    """Pydantic's errors as field and message; the input is not repeated."""
-    return [{"field": ".".join(str(part) for part in error["loc"]) or "body", "message": error["msg"]} for error in errors]
+def invalid_fields(errors: Sequence[Any]) -> ProblemError:
+    """422 from pydantic's errors; the input is not repeated."""
+    first = errors[:_MOST_ERRORS]
+    return invalid(
+        [{"field": ".".join(str(part) for part in error["loc"]) or "body", "message": error["msg"]} for error in first], len(errors)
+    )
 
 
 def response(problem: ProblemError, request_id: str, route: str) -> Response:
-    """The problem as a response; it is logged with the request id."""
+    """The problem as a response; it is logged with the request id, what the client has sent in it with its line breaks escaped."""
     level = logging.ERROR if problem.status >= 500 else logging.INFO  # noqa: PLR2004
-    _log.log(level, "%s %s %s: %s [request %s]", route, problem.status, problem.kind, problem.detail, request_id)
+    _log.log(level, "%r %s %s: %r [request %s]", route, problem.status, problem.kind, problem.detail, request_id)
     content = orjson.dumps(problem.document(request_id))
     return Response(content, problem.status, problem.headers, MEDIA_TYPE)
 
@@ -102,7 +115,7 @@ def _problem(error: Exception) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, RequestValidationError):
-        return invalid(field_errors(error.errors()))
+        return invalid_fields(error.errors())
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     kind, detail = _HTTP_KINDS.get(status, ("http-error", str(getattr(error, "detail", ""))))

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 MAX_BATCH = 1000
 MAX_REASONS = 100
@@ -31,11 +32,18 @@ class BatchRequest(_Request):
     reasons: Reasons = 0
 
 
+def _not_too_many(changes: Any) -> Any:
+    """Pydantic counts a dictionary after it has looked at every value, and keeps what is wrong with each."""
+    if isinstance(changes, dict) and len(changes) > MAX_REASONS:
+        raise PydanticCustomError("too_long", "At most {most} columns can be changed at once", {"most": MAX_REASONS})
+    return changes
+
+
 class WhatIfRequest(_Request):
     """A customer, and columns of the customer table with the values to try."""
 
     customer_id: CustomerId
-    changes: Annotated[dict[str, Value], Field(max_length=MAX_REASONS)]
+    changes: Annotated[dict[str, Value], Field(max_length=MAX_REASONS), BeforeValidator(_not_too_many)]
 
 
 class Model(BaseModel):

@@ -1,8 +1,10 @@
 """The API on the embedded default, over HTTP."""
 
+import socket
 import uuid
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -116,6 +118,45 @@ def test_an_invalid_body_is_422_and_names_the_field(server: Server, path: str, b
     assert any(error["field"].startswith(field) for error in found["errors"])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"customer_id":"c","changes":{' + b",".join(b'"%x":[]' % number for number in range(80_000)) + b"}}",
+        b"{" + b",".join(b'"%x":1' % number for number in range(80_000)) + b"}",
+        b'{"customer_id":"c","' + b"x" * 900_000 + b'":1}',
+    ],
+)
+def test_a_request_of_legal_size_full_of_mistakes_has_a_short_answer(server: Server, body: bytes):
+    answer = server.post("/what-if", body)
+    found = problem(answer, 422, "invalid-request")
+    assert len(answer.text) < 10_000
+    assert len(found["errors"]) <= 20
+    assert max(len(error["field"]) for error in found["errors"]) <= 100
+
+
+def test_the_number_of_mistakes_is_said(server: Server):
+    found = problem(server.post("/predict", {"customer_id": "c-0007"} | {f"a{n}": 1 for n in range(1234)}), 422, "invalid-request")
+    assert len(found["errors"]) == 20
+    assert found["detail"].endswith("; and 1,214 more")
+
+
+def test_what_a_client_sends_cannot_write_lines_of_its_own_into_the_log(server: Server):
+    server.post("/predict", {"customer_id": "c-0007", "a\nforged 1": 1})
+    server.post("/x%0aforged%202", b" " * 1_000_001)
+    log = server.log.read_text()
+    assert r"a\nforged 1" in log
+    assert r"/x\nforged 2" in log
+    assert not [line for line in log.splitlines() if line.startswith("forged")]
+
+
+def test_an_upload_that_the_client_breaks_off_is_counted_and_no_mistake_of_the_service(server: Server):
+    place = urlsplit(server.address)
+    with socket.create_connection((place.hostname, place.port)) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    server.wait_for(lambda one: 'churn_requests_total{route="/predict",status="499"} 1.0' in one.get("/metrics").text, "the count", 60)
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_every_row_of_a_batch_has_its_own_result_or_error(server: Server):
     customers = ["c-0007", "nobody", "c-0008", "c-0007"]
     answer = server.post("/predict/batch", {"customer_ids": customers, "reasons": 1})
@@ -159,6 +200,7 @@ def test_a_request_id_is_kept_if_it_is_plain(server: Server):
 
 def test_errors_outside_the_routes_are_problem_documents_too(server: Server):
     problem(server.get("/nothing"), 404, "not-found")
+    problem(server.post("/predict/", {"customer_id": "c-0007"}), 404, "not-found")
     problem(server.get("/predict"), 405, "method-not-allowed")
     problem(
         server.post("/predict", b"customer_id=c-0007", {"Content-Type": "application/x-www-form-urlencoded"}), 415, "unsupported-media-type"
