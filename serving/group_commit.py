@@ -17,6 +17,7 @@ from serving.settings import LogParameters
 
 _log = logging.getLogger(__name__)
 _LARGEST = 5000
+_AGAIN_SECONDS = 15.0
 _GATHER_SECONDS = 0.005
 """A commit waits for the requests on their way for so long at most."""
 
@@ -49,6 +50,18 @@ class GroupCommit:
         except Exception as error:
             self.last_error = _first_line(error)
             raise LogDownError(self.last_error) from error
+
+    async def watch(self) -> None:
+        """Connect, and after a failure try again and again: readiness follows without anybody asking for a prediction."""
+        try:
+            await self.open()
+        except LogDownError as error:
+            _log.error("The prediction log cannot be opened: %s", error)
+        while True:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            if self.last_error is not None:
+                with contextlib.suppress(LogDownError):
+                    await self.record([])
 
     def expect(self) -> None:
         """A request is on its way to `record`; it says `arrive` when it is there, or when it is not coming."""
@@ -84,23 +97,26 @@ class GroupCommit:
             late.cancel()
 
     async def close(self) -> None:
-        """Finish what is waiting, then close."""
+        """Finish what is waiting, then close. A database that hangs is not waited for."""
         if self._writer is not None:
-            await asyncio.wait([self._writer], timeout=self._parameters.timeout)
+            _, late = await asyncio.wait([self._writer], timeout=self._parameters.timeout)
+            if late:
+                self._log.abandon()
         self._thread.submit(self._log.close)
         self._thread.shutdown(wait=False)
 
     async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
                 await self._gather()
-                metrics.LOG_QUEUE.set(self._queued)
                 group = self._take()
+                metrics.LOG_QUEUE.set(self._queued)
+                if not group:
+                    continue
                 entries = [entry for one, _ in group for entry in one]
                 error: Exception | None = None
                 try:
-                    await loop.run_in_executor(self._thread, self._log.write, entries)
+                    await self._commit(entries)
                     self.last_error = None
                 except Exception as failure:  # noqa: BLE001 - every waiting request hears of it
                     error = self._failed(failure, len(entries))
@@ -112,15 +128,24 @@ class GroupCommit:
             self._writer = None
 
     def _take(self) -> list[tuple[Sequence[Entry], asyncio.Future[None]]]:
-        """As many as fit one transaction, at least one; those whose client has gone are written as well."""
+        """As many as fit one transaction, at least one, of those whose request still waits: the others have been told 503, or have gone."""
+        waiting = [(entries, done) for entries, done in self._waiting if not done.done()]
+        self._queued = sum(len(entries) for entries, _ in waiting)
         size = count = 0
-        for entries, _ in self._waiting:
+        for entries, _ in waiting:
             size += len(entries)
             if count and size > _LARGEST:
                 break
             count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        group, self._waiting = waiting[:count], waiting[count:]
         return group
+
+    async def _commit(self, entries: Sequence[Entry]) -> None:
+        """Write; and do not wait for ever for a database that has fallen silent, when everybody who waited has been told."""
+        writing = asyncio.get_running_loop().run_in_executor(self._thread, self._log.write, entries)
+        while not (await asyncio.wait([writing], timeout=2 * self._parameters.timeout))[0]:
+            self._log.abandon()
+        await writing
 
     def _failed(self, failure: Exception, count: int) -> LogDownError:
         self.last_error = _first_line(failure)

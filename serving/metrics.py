@@ -1,6 +1,7 @@
 """What Prometheus reads from /metrics."""
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -36,6 +37,25 @@ def observe(kind: str, probability: float, age: float) -> None:
         histogram = _scores[kind] = SCORES.labels(kind)
     histogram.observe(probability)
     FEATURE_AGE.observe(age)
+
+
+def forget_dead_workers() -> None:
+    """Where PROMETHEUS_MULTIPROC_DIR is set: gauges of workers that a kill has ended would stay for ever."""
+    if _SEVERAL_WORKERS:
+        for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+            number = int(file.stem.rpartition("_")[2])
+            if not _lives(number):
+                multiprocess.mark_process_dead(number)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def exposition() -> bytes:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from churn.core.decisions.reasons import strongest
 from churn.core.decisions.whatif import ChangeError, with_changes
-from churn.core.declaration import Feature
 from churn.core.errors import ChurnError
 from churn.io.models.registry import MODEL_NAME
 from churn.io.predictions.prediction_log import Entry, Kind
@@ -16,7 +16,7 @@ from serving import metrics
 from serving.champion.keeper import Champion, ChampionKeeper
 from serving.clock import now, prediction_id
 from serving.features.breaker import Breaker, DownError
-from serving.features.reader import FeatureReader, MissingFeaturesError, Row
+from serving.features.reader import FeatureReader, Found, MissingFeaturesError, Row
 from serving.group_commit import GroupCommit, LogDownError
 from serving.settings import Settings
 from serving.web import problems
@@ -24,6 +24,8 @@ from serving.web.problems import ProblemError
 
 _IN_PLACE = 8
 """Up to so many rows are scored on the event loop: handing them to a thread costs more."""
+_READ_TOGETHER, _READERS = 100, 2
+"""Customers of a batch that are read at once, and how many such reads go on: the store's time limit is not for a queue of ours."""
 
 
 class Scored(NamedTuple):
@@ -45,15 +47,14 @@ class PredictionService:
         self._labels = {feature.name: feature.label for feature in settings.declaration.features}
         self._parameters = settings.parameters
         self._max_age = timedelta(days=settings.parameters.max_age_days)
+        self._batches = asyncio.Semaphore(_READERS)
 
     async def predict(self, customer_id: str, reasons: int = 0, request_id: str = "") -> dict[str, Any]:
         """One prediction, as `schemas.Prediction` says."""
         champion = self._champion()
         self._log.expect()
         try:
-            (row,) = await self._rows(champion, [customer_id])
-            if row is None:
-                raise problems.unknown_customer(customer_id)
+            row = await self._row(champion, customer_id)
             scored = self._scored(champion, customer_id, row, now())
             why = (await self._reasons(champion, [row], reasons))[0] if reasons else None
         finally:
@@ -70,6 +71,9 @@ class PredictionService:
         why = iter(await self._reasons(champion, [one.row for one in scored], reasons) if reasons else [None] * len(scored))
         if scored:
             await self._record("batch", champion, scored, request_id)
+        for result in results:
+            if isinstance(result, ProblemError):
+                metrics.ERRORS.labels(result.kind).inc()
         return [
             {"customer_id": customer, "prediction": _answer(champion, result, next(why))}
             if isinstance(result, Scored)
@@ -80,9 +84,7 @@ class PredictionService:
     async def what_if(self, customer_id: str, changes: dict[str, Any], request_id: str = "") -> dict[str, Any]:
         """The prediction before and after changes, as `schemas.WhatIfAnswer` says. Logged as `what-if`."""
         champion = self._champion()
-        (row,) = await self._rows(champion, [customer_id])
-        if row is None:
-            raise problems.unknown_customer(customer_id)
+        row = await self._row(champion, customer_id)
         names = champion.scorer.names
         learned = {feature.name: feature.values for feature in champion.scorer.model.spec.features if feature.values is not None}
         try:
@@ -94,14 +96,6 @@ class PredictionService:
         await self._record("what-if", champion, sides, request_id)
         return self._comparison(champion, sides, changes)
 
-    async def features_of(self, customer_id: str) -> tuple[dict[str, Any], datetime]:
-        """A customer's features by name, and the time they describe."""
-        champion = self._champion()
-        (row,) = await self._rows(champion, [customer_id])
-        if row is None:
-            raise problems.unknown_customer(customer_id)
-        return dict(zip(champion.scorer.names, row.values, strict=True)), row.as_of
-
     def _champion(self) -> Champion:
         champion = self._keeper.current
         if champion is None:
@@ -109,18 +103,29 @@ class PredictionService:
             raise problems.unavailable("no-model", f"There is no model to answer with: {detail}.", 5)
         return champion
 
-    async def _rows(self, champion: Champion, customer_ids: Sequence[str]) -> list[Row | None]:
+    async def _row(self, champion: Champion, customer_id: str) -> Row:
+        (found,) = await self._read(champion, [customer_id])
+        if isinstance(found, Row):
+            return found
+        raise _no_row(customer_id, found)
+
+    async def _rows(self, champion: Champion, customer_ids: Sequence[str]) -> list[Found]:
+        """A batch, some customers at a time, between which other requests are served."""
+        rows: list[Found] = []
+        for start in range(0, len(customer_ids), _READ_TOGETHER):
+            async with self._batches:
+                rows += await self._read(champion, customer_ids[start : start + _READ_TOGETHER])
+        return rows
+
+    async def _read(self, champion: Champion, customer_ids: Sequence[str]) -> list[Found]:
         try:
-            rows = await self._breaker.call(lambda: self._features.read(customer_ids, champion.scorer.names), (MissingFeaturesError,))
+            found = await self._breaker.call(lambda: self._features.read(customer_ids, champion.scorer.names))
         except DownError as error:
             metrics.STORE_UP.set(0)
             detail = f"The feature store does not answer: {error.reason}."
             raise problems.unavailable("feature-store-down", detail, error.retry_after) from None
-        except MissingFeaturesError as error:
-            detail = f"The feature store and the model do not fit: {error}. Run `kedro run --pipelines feature_store`."
-            raise problems.unavailable("features-missing", detail, 60) from None
         metrics.STORE_UP.set(1)
-        return rows
+        return found
 
     def _scored(self, champion: Champion, customer_id: str, row: Row, at: datetime, probability: float | None = None) -> Scored:
         stale = at - row.as_of > self._max_age
@@ -134,10 +139,10 @@ class PredictionService:
                 raise ProblemError(409, "unusable-features", "Features that cannot be scored", str(error)) from None
         return Scored(prediction_id(), customer_id, row, probability, stale)
 
-    async def _score_all(self, champion: Champion, customer_ids: Sequence[str], rows: Sequence[Row | None]) -> list[Scored | ProblemError]:
+    async def _score_all(self, champion: Champion, customer_ids: Sequence[str], rows: Sequence[Found]) -> list[Scored | ProblemError]:
         """Each row with its score or its own error; many rows in a thread, so that other requests go on."""
         at = now()
-        known = [row for row in rows if row is not None]
+        known = [row for row in rows if isinstance(row, Row)]
         scores: list[float] | None = None
         if len(known) > _IN_PLACE:
             try:
@@ -147,9 +152,9 @@ class PredictionService:
         given = iter(scores if scores is not None else [None] * len(known))
         return [self._one(champion, customer, row, at, given) for customer, row in zip(customer_ids, rows, strict=True)]
 
-    def _one(self, champion: Champion, customer_id: str, row: Row | None, at: datetime, scores: Any) -> Scored | ProblemError:
-        if row is None:
-            return problems.unknown_customer(customer_id)
+    def _one(self, champion: Champion, customer_id: str, row: Found, at: datetime, scores: Any) -> Scored | ProblemError:
+        if not isinstance(row, Row):
+            return _no_row(customer_id, row)
         try:
             return self._scored(champion, customer_id, row, at, next(scores))
         except ProblemError as problem:
@@ -160,20 +165,16 @@ class PredictionService:
         if not rows:
             return []
         effects = await asyncio.to_thread(champion.scorer.explain, [row.values for row in rows])
-        features = champion.scorer.model.spec.features
-        return [self._strongest(features, row, effect.tolist(), count) for row, effect in zip(rows, effects, strict=True)]
-
-    def _strongest(self, features: Sequence[Feature], row: Row, effects: Sequence[float], count: int) -> list[dict[str, Any]]:
-        order = sorted(range(len(features)), key=lambda place: -abs(effects[place]))[:count]
+        order = strongest(effects, count)
         return [
-            {
-                "feature": features[place].name,
-                "label": self._labels.get(features[place].name, features[place].label),
-                "value": row.values[place],
-                "effect": effects[place],
-            }
-            for place in order
+            [self._reason(champion, row, place, effect[place]) for place in places]
+            for row, effect, places in zip(rows, effects.tolist(), order.tolist(), strict=True)
         ]
+
+    def _reason(self, champion: Champion, row: Row, place: int, effect: float) -> dict[str, Any]:
+        feature = champion.scorer.model.spec.features[place]
+        label = self._labels.get(feature.name, feature.label)
+        return {"feature": feature.name, "label": label, "value": row.values[place], "effect": effect}
 
     async def _record(self, kind: Kind, champion: Champion, scored: Sequence[Scored], request_id: str) -> None:
         at = now()
@@ -210,6 +211,13 @@ class PredictionService:
 
 
 _SHARED = frozenset({"customer_id", "threshold", "model", "features_as_of", "stale"})
+
+
+def _no_row(customer_id: str, found: MissingFeaturesError | None) -> ProblemError:
+    if found is None:
+        return problems.unknown_customer(customer_id)
+    detail = f"Of customer {customer_id!r} {found}, which the model needs. Run `kedro run --pipelines feature_store`."
+    return ProblemError(409, "features-missing", "Features are missing", detail)
 
 
 def _answer(champion: Champion, scored: Scored, reasons: list[dict[str, Any]] | None) -> dict[str, Any]:

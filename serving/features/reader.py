@@ -19,6 +19,7 @@ import yaml
 from churn.core.errors import ChurnError
 
 _FEAST_THREADS = 4
+EXAMPLES = 20
 
 
 class Row(NamedTuple):
@@ -29,20 +30,25 @@ class Row(NamedTuple):
 
 
 class MissingFeaturesError(Exception):
-    """The store knows the customer but not these features: the store and the model are of different declarations."""
+    """The store knows the customer but not these features: what it holds of the customer and the model are of different declarations."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"the online store has no {', '.join(names)}")
+        self.names = tuple(names)
+
+
+Found = Row | MissingFeaturesError | None
+"""What the store has of one customer: a row, one that lacks features (the error names them), or nothing."""
 
 
 class FeatureReader(Protocol):
-    """Where features are read. An exception other than `MissingFeaturesError` means the store is down."""
+    """Where features are read. An exception means the store is down, but for `examples` of an empty one."""
 
-    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
-        """The rows in the order asked; None for a customer the store does not know."""
+    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Found]:
+        """What is found of each customer, in the order asked."""
 
-    async def example(self) -> str | None:
-        """Some customer id of the store, or None if there is none.
+    async def examples(self) -> list[str]:
+        """Some customer ids of the store, at most `EXAMPLES`; empty where a store cannot tell.
 
         Raises:
             MissingFeaturesError: if the store holds nothing at all.
@@ -113,20 +119,20 @@ class FeastReader:
         self._opening = threading.Lock()
         self._online: Any = None
 
-    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
+    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Found]:
         """See `FeatureReader`."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, customer_ids, names)
 
-    async def example(self) -> str | None:
+    async def examples(self) -> list[str]:
         """Not every store can tell; but Feast is imported, and the store has answered."""
         await self.read(["-"], [])
-        return None
+        return []
 
     async def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
+    def _read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Found]:
         from churn.io.features.reads import OnlineFeatures
 
         with self._opening:
@@ -134,7 +140,7 @@ class FeastReader:
                 self._online = OnlineFeatures(self._feast_file)
         answer = self._online.read(customer_ids)
         if absent := [name for name in names if name not in answer.columns]:
-            raise MissingFeaturesError(absent)
+            return [MissingFeaturesError(absent)] * len(customer_ids)
         columns = [answer.columns[name] for name in names]
         return [
             None if as_of is None else Row([column[place] for column in columns], as_of.astimezone(UTC))

@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from churn.core.declaration import CUSTOMER_ID
+from churn.core.errors import ChurnError
 from serving.features.feast_encoding import decode_timestamp, decode_value, entity_key, entity_key_prefix, entity_value
-from serving.features.reader import MissingFeaturesError, Row
+from serving.features.reader import EXAMPLES, Found, MissingFeaturesError, Row
 from serving.features.redis_client import Address, RedisClient, argument, pack
 
 _VIEW = "customer_features"
@@ -22,6 +23,9 @@ def address(online: dict[str, Any]) -> Address | None:
 
     Source of the format (`host:port,name=value,...`, the values JSON where they can be): Feast's
     `RedisOnlineStoreConfig.connection_string`.
+
+    Raises:
+        ChurnError: if the port is no number.
     """
     parts = str(online.get("connection_string", "localhost:6379")).split(",")
     nodes = [part for part in parts if "=" not in part]
@@ -30,6 +34,8 @@ def address(online: dict[str, Any]) -> Address | None:
     if not simple or len(nodes) != 1 or not set(online) <= _STORE_OPTIONS or not set(options) <= _CONNECTION_OPTIONS:
         return None
     host, _, port = nodes[0].partition(":")
+    if port and not port.isdigit():
+        raise ChurnError(f"The Redis address {nodes[0]!r} is not host:port. Feast takes no IPv6 address: name the host.")
     texts = {name: str(options[name]) for name in ("username", "password") if options.get(name) is not None}
     return Address(host, int(port or 6379), db=int(options.get("db", 0)), tls=bool(options.get("ssl", False)), **texts)
 
@@ -59,7 +65,7 @@ class RedisReader:
         self._project = project.encode()
         self._prefix = entity_key_prefix(CUSTOMER_ID)
 
-    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
+    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Found]:
         """See `FeatureReader`."""
         before, after = _fields(tuple(names))
         commands = [before + argument(entity_key(self._prefix, customer) + self._project) + after for customer in customer_ids]
@@ -68,13 +74,13 @@ class RedisReader:
         found = await asyncio.gather(*(self._redis.send(command) for command in commands))
         return [_row(raw, names) for raw in found]
 
-    async def example(self) -> str | None:
+    async def examples(self) -> list[str]:
         """See `FeatureReader`."""
         pattern, cursor = _literal(self._prefix) + b"*" + _literal(self._project), b"0"
         while True:
             cursor, keys = await self._redis.send(pack(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"1000"))
             if keys:
-                return entity_value(self._prefix, keys[0])
+                return [entity_value(self._prefix, key) for key in keys[:EXAMPLES]]
             if cursor == b"0":
                 raise MissingFeaturesError(["customers"])
 
@@ -83,14 +89,19 @@ class RedisReader:
         self._redis.close()
 
 
-def _row(raw: list[bytes | None], names: Sequence[str]) -> Row | None:
+def _row(raw: list[bytes | None], names: Sequence[str]) -> Found:
     """Redis answers nil for a field it does not have; Feast writes a missing value as an empty one."""
     *values, at = raw
     if at is None:
         return None
     if None in values:
-        raise MissingFeaturesError([name for name, value in zip(names, values, strict=True) if value is None])
-    return Row([decode_value(value) for value in values if value is not None], datetime.fromtimestamp(decode_timestamp(at), UTC))
+        return MissingFeaturesError([name for name, value in zip(names, values, strict=True) if value is None])
+    return Row([decode_value(value) for value in values if value is not None], _time(at))
+
+
+@lru_cache(maxsize=1000)  # a materialization writes few times
+def _time(at: bytes) -> datetime:
+    return datetime.fromtimestamp(decode_timestamp(at), UTC)
 
 
 def _literal(text: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from churn.core.declaration import CUSTOMER_ID
 from serving.features.feast_encoding import decode_value, entity_key, entity_key_prefix, entity_value
-from serving.features.reader import MissingFeaturesError, Row
+from serving.features.reader import EXAMPLES, Found, MissingFeaturesError, Row
 
 _VIEW = "customer_features"
 _THREADS = 4
@@ -31,19 +31,19 @@ class SqliteReader:
         self._threads = ThreadPoolExecutor(_THREADS, "features")
         self._local = threading.local()
 
-    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
+    async def read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Found]:
         """See `FeatureReader`."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, customer_ids, names)
 
-    async def example(self) -> str | None:
+    async def examples(self) -> list[str]:
         """See `FeatureReader`."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._example)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._examples)
 
     async def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Row | None]:
+    def _read(self, customer_ids: Sequence[str], names: Sequence[str]) -> list[Found]:
         keys = [entity_key(self._prefix, customer) for customer in customer_ids]
         marks = ",".join("?" * len(keys))
         query = f'SELECT entity_key, feature_name, value, event_ts FROM "{self._table}" WHERE entity_key IN ({marks})'  # noqa: S608
@@ -52,11 +52,12 @@ class SqliteReader:
             found.setdefault(key, {})[name] = (value, at)
         return [_row(found.get(key), names) for key in keys]
 
-    def _example(self) -> str:
-        row = self._connection().execute(f'SELECT entity_key FROM "{self._table}" LIMIT 1').fetchone()  # noqa: S608
-        if row is None:
+    def _examples(self) -> list[str]:
+        query = f'SELECT DISTINCT entity_key FROM "{self._table}" LIMIT {EXAMPLES}'  # noqa: S608
+        keys = [key for (key,) in self._connection().execute(query)]
+        if not keys:
             raise MissingFeaturesError(["customers"])
-        return entity_value(self._prefix, row[0])
+        return [entity_value(self._prefix, key) for key in keys]
 
     def _connection(self) -> sqlite3.Connection:
         stat = self._path.stat()
@@ -70,11 +71,11 @@ class SqliteReader:
         return self._local.connection  # type: ignore[no-any-return]
 
 
-def _row(found: dict[str, tuple[bytes, int]] | None, names: Sequence[str]) -> Row | None:
+def _row(found: dict[str, tuple[bytes, int]] | None, names: Sequence[str]) -> Found:
     if found is None:
         return None
     if absent := [name for name in names if name not in found]:
-        raise MissingFeaturesError(absent)
+        return MissingFeaturesError(absent)
     values: list[Any] = [decode_value(found[name][0]) for name in names]
     return Row(values, _time(max(found[name][1] for name in names)))
 

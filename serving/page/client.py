@@ -16,7 +16,7 @@ _TEXTS = {
     "stale-features": "What is known of this customer is too old to judge by.",
     "unusable-features": "What is stored of this customer cannot be judged.",
     "feature-store-down": f"The customer data cannot be reached at the moment. {_LATER}",
-    "features-missing": "The customer data has not been prepared yet.",
+    "features-missing": "What is stored of this customer is not complete.",
     "log-down": f"Predictions cannot be recorded at the moment, and none is made without a record. {_LATER}",
     "no-model": f"There is no prediction model in service yet. {_LATER}",
 }

@@ -74,6 +74,8 @@ def _entry(entry: str, place: int) -> tuple[Scope, bytes]:
         if len(digest) != hashlib.sha256().digest_size:
             raise ChurnError(f"CHURN_API_KEYS: entry {place} has `{_HASH}` without 64 hexadecimal digits after it.")
         return scope, digest
+    if not key.isascii():
+        raise ChurnError(f"CHURN_API_KEYS: the key of entry {place} has other characters than ASCII, which a header does not carry.")
     if len(key) < _SHORTEST:
         raise ChurnError(f"CHURN_API_KEYS: the key of entry {place} has fewer than {_SHORTEST} characters. Make one: openssl rand -hex 24")
     return scope, _digest(key.encode())

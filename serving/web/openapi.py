@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from churn.core.declaration import Column, Declaration
+from serving.features.store_check import StoreCheck
 
 _UNKNOWN = "7590-VHVEG"
 
@@ -16,12 +17,18 @@ def install_examples(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = copy.deepcopy(plain())
-        customer = getattr(app.state, "example_customer", None) or _UNKNOWN
+        customer = _customer(app)
         for path, example in _examples(customer, app.state.settings.declaration).items():
             document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"] = example
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's way to extend the document
+
+
+def _customer(app: FastAPI) -> str:
+    """A customer of the store, unless keys say that customers are not for everybody: the document is open."""
+    store: StoreCheck | None = getattr(app.state, "store", None)  # there once the app has started
+    return store.examples[0] if store and store.examples and not app.state.settings.keys else _UNKNOWN
 
 
 def _examples(customer: str, declaration: Declaration) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.projects import ROOT, copy_project
-from tests.serving.servers import START_SECONDS, Redis, Server, redis_server, serve
+from tests.serving.servers import START_SECONDS, Server, serve
 
 
 def build(project: Path, *arguments: str) -> None:
@@ -62,15 +62,4 @@ def project(built: Path, tmp_path: Path) -> Path:
 def server(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One app on SQLite for every test that only asks."""
     with serve(copy_built(built, tmp_path_factory.mktemp("shared") / "project")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """TEST_REDIS_URL (host:port), else a Redis of the tests' own."""
-    if given := os.environ.get("TEST_REDIS_URL"):
-        host, _, port = given.removeprefix("redis://").strip("/").partition(":")
-        yield Redis(host, int(port or 6379))
-        return
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
         yield running

