@@ -23,7 +23,7 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def fetch(root: Path) -> dict[str, Any]:
-    """Load the champion, check it, and keep its files below `root`."""
+    """Load the champion, check it, and keep its files below `root`; the server notes it once it serves."""
     registry.connect(os.environ[TRACKING_VARIABLE])
     try:
         found = registry.load(registry.CHAMPION)
@@ -40,6 +40,8 @@ def fetch(root: Path) -> dict[str, Any]:
         keep(root, found.model, champion)
     except ChurnError as error:
         return {"outcome": REFUSED, "detail": str(error), **about}
+    except OSError as error:
+        return {"outcome": REFUSED, "detail": f"its files cannot be kept in {root}: {error}", **about}
     return {"outcome": VERIFIED, "detail": "", **about}
 
 
@@ -55,7 +57,7 @@ def check(scorer: Scorer) -> None:
 
 
 def keep(root: Path, model: ChurnModel, champion: Verified) -> None:
-    """Write the files, read them back against the hash, and note them as the last verified champion."""
+    """Write the files, and read them back against the hash. Another worker's child may do the same at this moment."""
     target = champion_files.model_folder(root, champion.sha256)
     if not _sound(target, champion.sha256):
         part = target.with_name(f".{champion.sha256}.{os.getpid()}")
@@ -64,9 +66,11 @@ def keep(root: Path, model: ChurnModel, champion: Verified) -> None:
             ChurnModel.load(part, champion.sha256)
             shutil.rmtree(target, ignore_errors=True)
             part.replace(target)
+        except OSError:
+            if not _sound(target, champion.sha256):  # else the other one was faster
+                raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    champion_files.remember(root, champion)
 
 
 def _sound(folder: Path, sha256: str) -> bool:

@@ -19,8 +19,8 @@ from churn.io.models.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
 
 _SECONDS = 3.0
 _QUERY = """
-SELECT version, model_version_tags.value FROM registered_model_aliases JOIN model_version_tags USING (name, version)
-WHERE model_version_tags.key = ? AND name = ? AND alias = ?
+SELECT aliases.version, tags.value FROM registered_model_aliases AS aliases LEFT JOIN model_version_tags AS tags
+ON tags.name = aliases.name AND tags.version = aliases.version AND tags.key = ? WHERE aliases.name = ? AND aliases.alias = ?
 """
 
 
@@ -33,10 +33,10 @@ class CannotTellError(Exception):
 
 
 class Registered(NamedTuple):
-    """A version of the registry: its number and the hash in its tags."""
+    """A version of the registry: its number and the hash in its tags, None where it has no such tag."""
 
     version: str
-    sha256: str
+    sha256: str | None
 
 
 def registered_champion(tracking_uri: str) -> Registered | None:
@@ -61,7 +61,7 @@ def _ask_server(address: str) -> Registered | None:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - http(s), checked above
             found = json.load(answer)["model_version"]
             tags = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
-            return Registered(str(found["version"]), tags[MODEL_SHA256])
+            return Registered(str(found["version"]), tags.get(MODEL_SHA256))
     except urllib.error.HTTPError as error:
         if _is_absent(error):
             return None

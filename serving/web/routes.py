@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Security
 from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
+from serving.champion.keeper import CHAMPION, REGISTRY
 from serving.web import auth, problems
 from serving.web.direct_route import DirectRoute
 from serving.web.schemas import (
@@ -62,6 +63,6 @@ async def reload(request: Request) -> ReloadAnswer:
     """Look for a new champion now. A version that was refused is tried again."""
     keeper = request.app.state.keeper
     look = await keeper.look(force=True)
-    if keeper.problems:
+    if keeper.problems.keys() & {REGISTRY, CHAMPION}:
         raise problems.unavailable("no-new-champion", look.detail, 15)
     return ReloadAnswer(version=keeper.current.version if keeper.current else None, changed=look.changed, detail=look.detail)

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,9 @@ import pytest
 from churn import config
 from churn.core.modelling.model import ChurnModel
 from churn.io.models.registry import CHAMPION, MODEL_NAME
+from serving import metrics
 from serving.champion import champion_files, fetch_champion, registry_poll
+from serving.champion import keeper as keeper_module
 from serving.champion.keeper import ChampionKeeper
 from serving.champion.scorer import Scorer
 from serving.settings import read_settings
@@ -233,6 +235,13 @@ def test_a_refused_champion_is_loud_and_a_mended_one_is_taken_at_once_by_reload(
         assert (answer.status, answer.json["version"], answer.json["changed"]) == (200, "2", True)
         assert server.predict("c-0007").json["model"]["version"] == "2"
         assert server.health()["status"] == "ready"
+        again = server.post("/admin/reload")
+        assert (again.status, again.json["version"], again.json["changed"]) == (200, "2", False)
+
+
+async def nothing_missing(_names: Sequence[str]) -> Sequence[str]:
+    """A feature store that has everything."""
+    return ()
 
 
 def test_a_child_that_crashes_is_a_refusal(project: Path, monkeypatch: pytest.MonkeyPatch):
@@ -240,7 +249,7 @@ def test_a_child_that_crashes_is_a_refusal(project: Path, monkeypatch: pytest.Mo
     settings = read_settings(config.load(project))
     shutil.rmtree(settings.champion_folder)
     monkeypatch.setattr(fetch_champion, "__name__", "serving.no_such_module")
-    keeper = ChampionKeeper(settings)
+    keeper = ChampionKeeper(settings, nothing_missing)
     look = asyncio.run(keeper.look())
     assert not look.changed
     assert keeper.current is None
@@ -256,3 +265,99 @@ def test_only_the_newest_champions_are_kept(tmp_path: Path):
     assert champion_files.last_verified(tmp_path) == champion_files.Verified("5", "5" * 64)
     assert sorted(path.name[0] for path in (tmp_path / "champions").iterdir()) == ["3", "4", "5"]
     assert json.loads((tmp_path / champion_files.NOTE).read_text())["version"] == "5"
+
+
+def test_a_champion_whose_features_the_store_lacks_is_not_taken_for_one_that_works(project: Path):
+    lacks: dict[int, tuple[str, ...]] = {}
+
+    async def missing(names: Sequence[str]) -> Sequence[str]:
+        return lacks.get(0, ())
+
+    async def story() -> None:
+        settings = read_settings(config.load(project))
+        keeper = ChampionKeeper(settings, missing)
+        lacks[0] = ("new_column",)
+        assert (await keeper.look()).changed  # there is no other: the store's problem is named elsewhere
+        point(project, "2")
+        before = metrics.REFUSED._value.get()
+        assert not (await keeper.look()).changed
+        assert keeper.current.version == "1"
+        assert "version 2 was refused: the feature store has no new_column" in keeper.problems["champion"]
+        assert metrics.REFUSED._value.get() == before + 1
+        another = ChampionKeeper(settings, missing)  # as after a restart
+        await another.look()
+        assert another.current.version == "1"
+        lacks.clear()
+        assert (await keeper.look(force=True)).changed
+        assert (keeper.current.version, keeper.problems) == ("2", {})
+
+    asyncio.run(story())
+
+
+def test_a_champion_without_the_tag_of_its_hash_is_refused_by_name(project: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = read_settings(config.load(project))
+    with contextlib.closing(sqlite3.connect(registry_file(project))) as store, store:
+        store.execute("DELETE FROM model_version_tags WHERE version = '2' AND key = 'model_sha256'")
+    point(project, "2")
+    assert registry_poll.registered_champion(settings.tracking_uri) == ("2", None)
+    keeper = ChampionKeeper(settings, nothing_missing)
+    asyncio.run(keeper.look())
+    assert "version 2 was refused: it has no tag model_sha256" in keeper.problems["champion"]
+    assert keeper.current.version == "1"
+    monkeypatch.setenv(fetch_champion.TRACKING_VARIABLE, settings.tracking_uri)
+    found = fetch_champion.fetch(settings.champion_folder)
+    assert found["outcome"] == fetch_champion.REFUSED
+    assert "version 2 has no tag model_sha256" in found["detail"]
+
+
+def test_a_registry_that_only_mlflow_can_ask_is_not_asked_again_right_after_a_refusal(project: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = read_settings(config.load(project))
+    answers = [{"outcome": "refused", "version": "2", "detail": "damaged"}]
+
+    def cannot_tell(_uri: str) -> None:
+        raise registry_poll.CannotTellError("postgresql")
+
+    async def child(_keeper: ChampionKeeper) -> dict[str, str]:
+        return answers.pop()
+
+    monkeypatch.setattr(registry_poll, "registered_champion", cannot_tell)
+    monkeypatch.setattr(ChampionKeeper, "_child", child)
+    keeper = ChampionKeeper(settings, nothing_missing)
+    for _ in range(3):
+        asyncio.run(keeper.look())
+    assert answers == []
+    assert "version 2 was refused: damaged" in keeper.problems["champion"]
+
+
+def test_a_verified_champion_serves_though_it_cannot_be_noted(project: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(champion_files, "remember", full)
+    keeper = ChampionKeeper(read_settings(config.load(project)), nothing_missing)
+    assert asyncio.run(keeper.look()).changed
+    assert keeper.current.version == "1"
+    assert "No space left" in keeper.problems["cache"]
+
+
+@pytest.mark.parametrize("said", [b"", b"all is well", b"[1]", b'{"outcome": "perhaps"}'])
+def test_what_is_no_answer_of_the_child_is_a_refusal(said: bytes):
+    assert keeper_module._outcome(0, said, b"")["outcome"] == fetch_champion.REFUSED
+
+
+def test_two_workers_may_keep_the_same_champion_at_once(project: Path, monkeypatch: pytest.MonkeyPatch):
+    root = project / "data" / "serving"
+    verified = champion_files.last_verified(root)
+    folder = champion_files.model_folder(root, verified.sha256)
+    model, remove = ChurnModel.load(folder), shutil.rmtree
+
+    def remove_and_lose_the_race(path: Path, **options: bool) -> None:
+        remove(path, **options)
+        if path == folder:
+            model.save(folder)
+
+    remove(folder)
+    monkeypatch.setattr(shutil, "rmtree", remove_and_lose_the_race)
+    fetch_champion.keep(root, model, verified)
+    assert ChurnModel.load(folder, verified.sha256).sha256 == verified.sha256
+    assert [path.name for path in folder.parent.iterdir()] == [verified.sha256]

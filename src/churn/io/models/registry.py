@@ -138,6 +138,10 @@ def load_version(number: str) -> RegisteredModel:
     from churn.core.modelling.model import ChurnModel
 
     entry = version_entry(number)
+    if MODEL_SHA256 not in entry.tags:
+        raise ChurnError(
+            f"{MODEL_NAME} version {number} has no tag {MODEL_SHA256} to check its files against: it was not registered by `kedro run`."
+        )
     with tempfile.TemporaryDirectory() as folder:
         _download(number, Path(folder))
         model = ChurnModel.load(folder, entry.tags[MODEL_SHA256])
