@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from churn.io.files import places
 
 RETENTION_LIST, VERDICT, REPORT = "retention_list", "monitoring_verdict", "monitoring_report"
 _CSV = "customers-to-call.csv"
+_writing = threading.Lock()
+"""Visitors come in threads, and one who writes removes what is old: another's half-written file would be that."""
 
 
 def top_rows(config: Config, count: int) -> tuple[list[dict[str, Any]], int]:
@@ -38,15 +41,8 @@ def write_csv(config: Config, folder: Path) -> Path:
     """
     system, path = _place(config, RETENTION_LIST)
     target = folder / str(system.ukey(path)) / _CSV
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=folder) as aside:
-        with system.open(path, "rb") as file:
-            _copy(file, Path(aside) / _CSV)
-        for old in set(folder.glob(f"*/{_CSV}")) - {Path(aside) / _CSV, target}:
-            shutil.rmtree(old.parent, ignore_errors=True)
-        target.parent.mkdir(exist_ok=True)
-        return (Path(aside) / _CSV).replace(target)
+    with _writing:
+        return target if target.exists() else _written(system, path, target)
 
 
 def last_verdict(config: Config) -> dict[str, Any] | None:
@@ -66,6 +62,17 @@ def last_report(config: Config) -> bytes | None:
         return bytes(system.cat_file(path))
     except (ChurnError, OSError, ImportError):
         return None
+
+
+def _written(system: Any, path: str, target: Path) -> Path:
+    folder = target.parent.parent
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        with system.open(path, "rb") as file:
+            _copy(file, Path(aside) / _CSV)
+        for old in set(folder.glob(f"*/{_CSV}")) - {Path(aside) / _CSV, target}:
+            shutil.rmtree(old.parent, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        return (Path(aside) / _CSV).replace(target)
 
 
 def _copy(file: Any, target: Path) -> None:

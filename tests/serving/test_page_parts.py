@@ -2,18 +2,25 @@
 
 import json
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow
 import pytest
+import yaml
+from pyarrow import parquet
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from churn import config
 from churn.core.declaration import Declaration
 from serving.factory import create_app
-from serving.page import controls, words
+from serving.page import controls, reports, words
 from serving.page.page_process import PageProcess
+from tests.projects import ROOT
 from tests.serving.conftest import edit
 from tests.serving.servers import Server
 
@@ -121,3 +128,26 @@ def test_what_comes_from_data_is_escaped():
     assert "Last checked on 1 November 2026 at 12:30 UTC." in shown
     assert 'href="/demo/report/x"' in shown
     assert "There is not enough data to judge yet" in words.health({"status": "something new"}, "/demo/report/x")
+
+
+def test_visitors_who_come_at_once_have_the_list_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source, folder, copy = tmp_path / "list.parquet", tmp_path / "files", reports._copy
+    folder.mkdir()
+    parquet.write_table(pyarrow.table({"rank": [1, 2]}), source)
+
+    def slowly(file: Any, target: Path) -> None:
+        copy(file, target)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(reports, "dataset_path", lambda *_: str(source))
+    monkeypatch.setattr(reports, "_copy", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: reports.write_csv(None, folder).read_text("utf-8-sig"), range(4)))
+    assert found == ["rank\n1\n2\n"] * 4
+
+
+def test_the_bank_tables_declaration_makes_the_banks_page():
+    declared = yaml.safe_load((ROOT / "tests/data/bank_customers.yml").read_text(encoding="utf-8"))["customers"]
+    products, *others = controls.controls(Declaration.parse(declared))
+    assert products == controls.Control("numOfProducts", "Number of products", "number", minimum=1, maximum=4, whole=True)
+    assert [(one.label, one.kind) for one in others] == [("Has a credit card", "yes-no"), ("Is an active member", "yes-no")]
