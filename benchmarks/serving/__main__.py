@@ -18,9 +18,10 @@ import psutil
 
 from benchmarks.serving import client, prepare
 from benchmarks.serving.reads import read_times
-from benchmarks.serving.report import HEAD, Figures, arguments, line, ratios
+from benchmarks.serving.report import HEAD, REPEATED, Figures, arguments, line, median, ratios
 from tests.projects import ROOT
-from tests.serving.servers import free_port, redis_server
+from tests.services.processes import free_port
+from tests.services.redis import redis_server
 
 UVICORN = ("-m", "uvicorn", "--no-access-log", "--log-level", "warning")
 
@@ -128,10 +129,13 @@ def compare(project: Path, chosen: argparse.Namespace) -> None:
     by_id, encoded = (prepare.bodies(asked) for asked in questions)
     spec = json.loads((prepare.model_folder(project) / "spec.json").read_text())
     print(f"a model of {spec['trees']:,} trees, {psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}\n\n{HEAD}", flush=True)
-    found: dict[str, Figures] = {}
-    for peer in (one for one in PEERS if one.name[1] in chosen.peers):
-        found[peer.name[1]] = figures(peer, project, by_id if peer.by_id else encoded, chosen.singles, chosen.seconds)
-        print(line(peer.name, found[peer.name[1]]), flush=True)
+    taken: dict[str, list[Figures]] = {}
+    for number in range(chosen.rounds):
+        for peer in (one for one in PEERS if one.name[1] in chosen.peers and (number == 0 or one.name[1] in REPEATED)):
+            bodies = by_id if peer.by_id else encoded
+            taken.setdefault(peer.name[1], []).append(figures(peer, project, bodies, chosen.singles, chosen.seconds))
+    found = {letter: median(several) for letter, several in taken.items()}
+    print("\n".join(line(peer.name, found[peer.name[1]]) for peer in PEERS if peer.name[1] in found))
     names, customers = [feature["name"] for feature in spec["features"]], [question["customer_id"] for question in questions[0]]
     p50, p99 = read_times(project, names, customers)
     print(

@@ -1,10 +1,13 @@
 """The table of the comparison, and the ratios that the goals are about."""
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 COLUMNS = ("server", "p50 ms", "p99 ms", "requests/s at 32", "CPU ms, one at a time", "CPU ms at 32", "PSS MB", "ready s")
+REPEATED = "ae"
+"""The servers whose ratio is the first of the goals: measured in turns, so that what else the machine does meets both alike."""
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
 
 
@@ -19,6 +22,11 @@ class Figures:
     cpu_one: float
     cpu_many: float
     megabytes: float
+
+
+def median(several: Sequence[Figures]) -> Figures:
+    """The median of each figure."""
+    return Figures(*(statistics.median(getattr(one, figure.name) for one in several) for figure in fields(Figures)))
 
 
 def line(name: str, found: Figures) -> str:
@@ -42,5 +50,6 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a short search: fewer trees, the same servers")
     parser.add_argument("--seconds", type=float, default=10, help="of load per server")
     parser.add_argument("--singles", type=int, default=2000, help="requests one at a time per server")
+    parser.add_argument("--rounds", type=int, default=3, help=f"measurements of the servers {REPEATED}, in turns; the medians are printed")
     parser.add_argument("--peers", default="abcde", help="letters of the servers to measure")
     return parser.parse_args()

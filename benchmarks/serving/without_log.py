@@ -16,7 +16,7 @@ class NoLog:
     def __init__(self, *_parts: Any) -> None:
         """Nothing to open."""
 
-    async def open(self) -> None:
+    async def watch(self) -> None:
         """Nothing to open."""
 
     def expect(self) -> None:

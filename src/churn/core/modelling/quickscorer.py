@@ -54,6 +54,7 @@ class QuickScorer:
         self._masks = np.concatenate([axis.masks(forest.real) for axis in axes])
         self._leaves = forest.leaves
         self._words = None if len(forest.leaves) == WORD * len(trees) else len(forest.leaves) // WORD
+        self._taken = np.empty((len(features), self._masks.shape[1]), np.uint8)
         self._left = np.empty(len(forest.leaves) // WORD, np.uint8)
         self._power = np.empty(len(trees), np.float32)
         self._firsts = np.arange(len(trees)) * WORD - _BIAS
@@ -69,7 +70,7 @@ class QuickScorer:
         """
         rows = [lookup(value) for lookup, value in zip(self._lookups, values, strict=True)]
         left, firsts = self._left, self._firsts
-        np.bitwise_and.reduce(self._masks.take(rows, 0), 0, out=left)
+        np.bitwise_and.reduce(self._masks.take(rows, 0, out=self._taken, mode="clip"), 0, out=left)
         if self._words is not None:
             words = left.nonzero()[0]
             left, firsts = left[words], words * WORD - _BIAS
