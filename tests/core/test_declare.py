@@ -2,10 +2,14 @@
 
 import io
 import random
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -13,7 +17,7 @@ from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
 from churn.io.files.tables import declare
 from tests.projects import ROOT
-from tests.raw_tables import csv_text, good_rows, process, summary
+from tests.raw_tables import csv_text, good_rows, process, refusal, summary
 
 DAY = "2026-{:02d}-{:02d}"
 
@@ -172,6 +176,65 @@ def test_parquet_gives_the_same_draft(tmp_path: Path) -> None:
     expected = yaml.safe_load(text)["customers"]
     expected["columns"]["spent"] = stored["columns"]["spent"]  # Parquet has nulls where the CSV has spaces
     assert stored == expected
+
+
+def typed_table(rows: int = 200) -> pa.Table:
+    """A column of every type that Parquet stores."""
+    draw = random.Random(4)
+    some = [draw.randrange(1000) for _ in range(rows)]
+    start = datetime(2025, 1, 1)
+    columns = {
+        "id": pa.array([f"c{number}" for number in range(rows)]),
+        "vip": pa.array([number % 2 == 0 for number in some]),
+        "invited": pa.array([None if number % 9 == 0 else number % 2 == 0 for number in some]),
+        "joined": pa.array([date(2025, 1, 1) + timedelta(days=number) for number in some]),
+        "seen": pa.array([start + timedelta(hours=number) for number in some]),
+        "called": pa.array([start.replace(tzinfo=UTC) + timedelta(hours=number) for number in some]),
+        "opens": pa.array([time(number % 24, 5) for number in some]),
+        "waited": pa.array([timedelta(hours=number) for number in some]),
+        "tags": pa.array([["a", "b"][: number % 3] for number in some]),
+        "picture": pa.array([bytes([255, number % 256]) for number in some]),
+        "place": pa.array([{"x": number} for number in some]),
+        "counts": pa.array([[("k", number)] for number in some], pa.map_(pa.string(), pa.int64())),
+        "debt": pa.array([Decimal(number) / 100 for number in some]),
+        "plan": pa.array(["abc"[number % 3] for number in some]).dictionary_encode(),
+        "visits": pa.array([number % 9 for number in some], pa.uint8()),
+        "nothing": pa.nulls(rows),
+        "churned_": pa.array([draw.random() < 0.3 for _ in range(rows)]),
+    }
+    return pa.table(columns)
+
+
+def test_parquet_of_every_type_is_drafted_and_kept(tmp_path: Path) -> None:
+    pq.write_table(typed_table(), tmp_path / "churn.parquet")
+    text = declare(str(tmp_path / "churn.parquet"))
+    table = yaml.safe_load(text)["customers"]
+    assert table["target"] == {"column": "churned_", "positive": "true", "negative": "false"}
+    types = {name: column["type"] for name, column in table["columns"].items()}
+    assert types == {
+        "vip": "boolean",
+        "invited": "boolean",
+        "opens": "category",
+        "waited": "integer",
+        "debt": "number",
+        "plan": "category",
+        "visits": "integer",
+    }
+    assert [name for name in ("joined", "seen", "called") if "a time" not in comment(text, name)] == []
+    kinds = {"tags": "array<string>", "picture": "binary", "place": "struct<x: int64>", "counts": "map<string, int64>"}
+    assert [name for name, kind in kinds.items() if kind not in comment(text, name)] == []
+    process(tmp_path / "churn.parquet", tmp_path / "out", table)
+    assert summary(tmp_path / "out")["rows_out"] == 200
+
+
+@pytest.mark.parametrize("declared", ["number", "integer", "boolean"])
+def test_parquet_declared_as_another_type_is_a_breach(declared: str, tmp_path: Path) -> None:
+    names = ["joined", "seen", "called", "opens", "tags", "picture", "place", "counts"]
+    pq.write_table(typed_table().select(["id", *names, "visits", "churned_"]), tmp_path / "churn.parquet")
+    columns = {**{name: {"type": declared} for name in names}, "visits": {"type": "integer"}}
+    table = {"key": "id", "target": {"column": "churned_", "positive": "true"}, "columns": columns}
+    message = refusal(tmp_path / "churn.parquet", tmp_path / "out", table)
+    assert [name for name in names if f"{name}: wrong type, 200 rows" not in message] == []
 
 
 @pytest.mark.real_data

@@ -192,6 +192,7 @@ def _why_not(column: ColumnProfile) -> str | None:
     """Why a column must not become a feature; None if it may."""
     reasons = {
         "a name that the pipelines use: rename the column to keep it": column.name.lower() in RESERVED,
+        f"{column.kind}: a feature is one text, number or yes and no": not column.plain,
         "no name in the header": column.name.startswith("Unnamed: "),
         "empty in every row": not column.filled,
         "the same value in every row": column.distinct == 1 and not column.blank,

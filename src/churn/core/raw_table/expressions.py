@@ -98,7 +98,8 @@ def blank_value(name: str, column: Column) -> str | float | int | bool | None:
 
 def time(raw: "ir.Value") -> "ir.TimestampValue":
     """A raw value as a time in UTC; missing where it does not parse. A time without a zone is UTC."""
-    return raw.cast(UTC_TIME) if raw.type().is_temporal() else trimmed(raw).try_cast(UTC_TIME)
+    kind = raw.type()
+    return raw.cast(UTC_TIME) if kind.is_timestamp() or kind.is_date() else trimmed(raw).try_cast(UTC_TIME)
 
 
 def churned(raw: "ir.Table", declaration: Declaration) -> "ir.BooleanValue":
@@ -157,8 +158,21 @@ def customers(raw: "ir.Table", declaration: Declaration, parameters: ProcessingP
     return with_derived(table, declaration.derived)
 
 
+def nothing(raw: "ir.Value", kind: str) -> "ir.Value":
+    """A missing value of type `kind` in every row of `raw`."""
+    import ibis
+
+    return ibis.cases((raw.isnull(), ibis.null(kind)), else_=ibis.null(kind))
+
+
 def _number(raw: "ir.Value") -> "ir.FloatingValue":
-    number = raw.try_cast("float64") if raw.type().is_string() else raw.cast("float64")
+    kind = raw.type()
+    if kind.is_string():
+        number = raw.try_cast("float64")
+    elif kind.is_numeric() or kind.is_boolean():
+        number = raw.cast("float64")
+    else:  # a Parquet date, list, ...
+        number = nothing(raw, "float64")
     return _where(_is_finite(number), number)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.core.declaration import Column
-from churn.core.raw_table.expressions import EXACT, FALSE, TRUE, parsed, text, time, trimmed
+from churn.core.raw_table.expressions import EXACT, FALSE, TRUE, nothing, parsed, text, time, trimmed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -16,10 +16,13 @@ class ColumnProfile:
     """Counts over the rows of one column; `low` and `high` are the range of its numbers.
 
     `spaces` cells hold white space alone; `padded` are whole numbers with a leading zero, such as
-    postcodes; `words` are cells that say yes or no.
+    postcodes; `words` are cells that say yes or no. `kind` is the stored type, and `plain` whether a cell
+    of it holds one value: a list, a structure or bytes do not.
     """
 
     name: str
+    kind: str
+    plain: bool
     rows: int
     filled: int
     spaces: int
@@ -77,11 +80,14 @@ def _profile(raw: "ir.Table", name: str) -> "ir.Table":
     import ibis
 
     cell, value = raw[name], trimmed(raw[name])
-    number = parsed(cell, Column(type="number")) if _may_be_number(cell) else ibis.null("float64")
+    kind = cell.type()
+    number = nothing(cell, "float64") if kind.is_boolean() else parsed(cell, Column(type="number"))
     whole = (number == number.floor()) & (number.abs() <= EXACT)
-    no_time = cell.type().is_numeric() or cell.type().is_boolean()
+    no_time = kind.is_numeric() or kind.is_boolean()
     return raw.aggregate(
         name=ibis.literal(name),
+        kind=ibis.literal(str(kind)),
+        plain=ibis.literal(not (kind.is_nested() or kind.is_binary())),
         rows=raw.count(),
         filled=value.count(),
         spaces=raw.count(where=text(cell).notnull() & value.isnull()),
@@ -94,8 +100,3 @@ def _profile(raw: "ir.Table", name: str) -> "ir.Table":
         low=number.min(),
         high=number.max(),
     )
-
-
-def _may_be_number(cell: "ir.Value") -> bool:
-    kind = cell.type()
-    return bool(kind.is_string() or kind.is_numeric())
