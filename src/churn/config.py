@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
@@ -27,8 +29,20 @@ class Config:
     parameters: dict[str, Any]
 
     @property
+    def folders(self) -> tuple[Path, Path]:
+        """Where the configuration lies; the second overrides the first."""
+        return self.root / "conf" / BASE, self.root / "conf" / self.environment
+
+    @property
     def declaration(self) -> Declaration:
-        """The declared customer table."""
+        """The declared customer table.
+
+        Raises:
+            ChurnError: if the parameters lack it.
+            DeclarationError: if it has mistakes.
+        """
+        if "customers" not in self.parameters:
+            raise ChurnError(f"No file below {self.root / 'conf'} has the parameters `customers`, the declaration of the table.")
         return Declaration.parse(self.parameters["customers"])
 
     def path(self, location: str) -> str:
@@ -68,7 +82,7 @@ def load(root: Path | None = None, environment: str | None = None) -> Config:
     The environment is `environment`, else `KEDRO_ENV`, else `local`.
 
     Raises:
-        ChurnError: if the project or the environment's folder does not exist.
+        ChurnError: if the project or the environment's folder does not exist, or a file of them cannot be read.
     """
     return _load(project_root(root), environment or os.environ.get("KEDRO_ENV") or LOCAL)
 
@@ -88,27 +102,76 @@ def dataset_path(config: Config, name: str) -> str:
     Raises:
         ChurnError: if the catalog has no such dataset, or it is no file.
     """
-    entry = _read([config.root / "conf" / BASE, config.root / "conf" / config.environment], "catalog*", config.settings).get(name, {})
+    entry = _read(config.folders, "catalog*", config.settings).get(name, {})
     filepath = entry.get("filepath") or entry.get("dataset", {}).get("filepath")
     if not isinstance(filepath, str):
         raise ChurnError(f"The catalog of the environment {config.environment!r} has no file {name!r}: see conf/{BASE}/catalog.")
     return config.path(filepath)
 
 
-def _merge(folders: list[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
+def require_readable(config: Config) -> None:
+    """Read what only Kedro reads, so that a slip in it is named before Kedro meets it.
+
+    Raises:
+        ChurnError: with file and line.
+    """
+    for pattern in ("catalog*", "mlflow*"):
+        _read(config.folders, pattern, config.settings)
+
+
+def declared_in(config: Config, section: str) -> Path | None:
+    """The file whose parameters `section` is in force, from the project's folder."""
+    holding = [file for folder in config.folders for file in _files(folder, "parameters*") if section in _content(file, config.settings)]
+    return holding[-1].relative_to(config.root) if holding else None
+
+
+def _merge(folders: Sequence[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
     merged = _read(folders, pattern, settings)
-    resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ChurnError(f"{' and '.join(map(str, folders))}: {pattern.rstrip('*')} cannot be resolved: {_first_line(error)}.") from None
     return {str(key): value for key, value in resolved.items()} if isinstance(resolved, dict) else {}
 
 
-def _read(folders: list[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _read(folders: Sequence[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for folder in folders:
-        for file in sorted({*folder.glob(f"{pattern}.yml"), *folder.glob(f"{pattern}/**/*.yml")}):
-            text = file.read_text(encoding="utf-8")
-            _require_variables(file, text)
-            merged.update(yaml.safe_load(_with_globals(text, settings)) or {})
+        owners: dict[str, Path] = {}
+        for file in _files(folder, pattern):
+            content = _content(file, settings)
+            for key in content:
+                if key in owners and not key.startswith("_"):
+                    raise ChurnError(f"{owners[key]} and {file} both hold {key!r}. Remove one of them.")
+                owners[key] = file
+            merged.update(content)
     return merged
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted({*folder.glob(f"{pattern}.yml"), *folder.glob(f"{pattern}/**/*.yml")})
+
+
+def _content(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """A file's entries, read as Kedro reads them: a key twice is a mistake, a date is text."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        _require_variables(file, text)
+        content = OmegaConf.to_container(OmegaConf.create(_with_globals(file, text, settings)), resolve=False)
+    except UnicodeDecodeError:
+        raise ChurnError(f"{file} is not UTF-8 text. Save it as UTF-8.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ChurnError(f"{file}{line}: this is no YAML: {error.problem}. Mind indentation, colons and quotes.") from None
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ChurnError(f"{file}: this is no YAML: {_first_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ChurnError(f"{file} holds no entries of the form `name: value`.")
+    return {str(key): value for key, value in content.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _require_variables(file: Path, text: str) -> None:
@@ -118,6 +181,10 @@ def _require_variables(file: Path, text: str) -> None:
         raise ChurnError(f"{file} needs environment variables that are not set: {', '.join(unset)} (docs/stack.md).")
 
 
-def _with_globals(text: str, settings: dict[str, Any]) -> str:
+def _with_globals(file: Path, text: str, settings: dict[str, Any]) -> str:
     """Fill in `${globals:key}` here: OmegaConf's resolvers are one table per process, and Kedro's own must stay."""
-    return re.sub(r"\$\{globals:(\w+)\}", lambda found: str(settings[found[1]]), text)
+    wanted = re.compile(r"\$\{globals:(\w+)\}")
+    unknown = sorted(set(wanted.findall(text)) - set(settings))
+    if unknown:
+        raise ChurnError(f"{file} asks for globals that globals.yml does not have: {', '.join(unknown)}.")
+    return wanted.sub(lambda found: str(settings[found[1]]), text)

@@ -1,9 +1,7 @@
-"""What surrounds a run: messages for people, a database folder that exists, services that answer."""
+"""What surrounds a run: parameters that are there, a database folder that exists, services that answer."""
 
-import sys
 from collections.abc import Generator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -11,6 +9,9 @@ from kedro.framework.hooks import hook_impl
 from churn import config, preflight
 from churn.core.errors import ChurnError
 from churn.io import connections
+
+PARAMETERS = "params:"
+"""What Kedro puts before a section of parameters that a node asks for."""
 
 
 class ProjectHooks:
@@ -21,11 +22,7 @@ class ProjectHooks:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: Any) -> None:
-        """Before kedro-mlflow opens the tracking: its folder exists, or its server answers.
-
-        Users' mistakes print without a traceback.
-        """
-        _show_mistakes_without_traceback()
+        """Before kedro-mlflow opens the tracking: its folder exists, or its server answers."""
         self._context = context
         configuration = self._configuration()
         preflight.limit_waiting(configuration)
@@ -36,8 +33,9 @@ class ProjectHooks:
             Path(configuration.path(tracking_uri).removeprefix(config.SQLITE)).parent.mkdir(parents=True, exist_ok=True)
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, pipeline: Any) -> None:
-        """Before kedro-mlflow starts a run: the services that the datasets of these pipelines need answer."""
+    def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
+        """Before kedro-mlflow starts a run: the parameters of these pipelines are there, and the services of their datasets answer."""
+        _require_parameters(pipeline, catalog)
         connections.require(self._needed(pipeline))
 
     @hook_impl(wrapper=True)
@@ -60,24 +58,7 @@ class ProjectHooks:
         return preflight.of_datasets(self._configuration(), [entry for entry in used if isinstance(entry, dict)])
 
 
-def find_mistake(error: BaseException | None) -> ChurnError | None:
-    """The user's mistake behind an error, where there is one: Kedro wraps what a dataset raises."""
-    while error is not None and not isinstance(error, ChurnError):
-        error = error.__cause__
-    return error
-
-
-def _show_mistakes_without_traceback() -> None:
-    shown_before = sys.excepthook
-    if getattr(shown_before, "shows_mistakes", False):
-        return
-
-    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        mistake = find_mistake(error)
-        if mistake is None:
-            shown_before(kind, error, trace)
-        else:
-            sys.stderr.write(f"\n{mistake}\n")
-
-    show.shows_mistakes = True  # type: ignore[attr-defined]
-    sys.excepthook = show
+def _require_parameters(pipeline: Any, catalog: Any) -> None:
+    missing = sorted(name.removeprefix(PARAMETERS) for name in pipeline.inputs() if name.startswith(PARAMETERS) and name not in catalog)
+    if missing:
+        raise ChurnError(f"No file below conf has these parameters, or one of them is misspelled: {', '.join(missing)}.")

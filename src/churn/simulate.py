@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from churn.config import Config, dataset_path
-from churn.core.errors import ChurnError
+from churn.core.errors import ChurnError, find_mistake
 from churn.core.population.scenarios import SCENARIOS, month_of
 
 ONSET_SHARE = 3
@@ -45,7 +45,6 @@ def simulate(config: Config, story: Story, api: str | None = None) -> Iterator[s
     """
     from kedro.io import DatasetError
 
-    from churn.hooks import find_mistake
     from churn.io.predictions.simulated_traffic import running_api
 
     _require_sample_columns(config)

@@ -19,11 +19,10 @@ from kedro.runner import SequentialRunner
 from churn.core.decisions.reasons import current_texts, in_words
 from churn.core.decisions.retention import ScoringParameters
 from churn.core.declaration import Declaration
-from churn.core.errors import ChurnError
+from churn.core.errors import ChurnError, find_mistake
 from churn.core.evaluation.profit import Costs, expected_value
 from churn.core.modelling.encoding import encode, learn_categories
 from churn.core.modelling.model import ChurnModel, build_model, feature_types
-from churn.hooks import find_mistake
 from churn.io.files.batches import ParquetBatchesDataset, QueryBatchesDataset
 from churn.io.models.registry import RegisteredModel
 from churn.pipelines.scoring import create_pipeline

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from churn.core.errors import DeclarationError
+from churn.core.errors import DeclarationError, mistakes
 
 ColumnType = Literal["category", "boolean", "integer", "number"]
 
@@ -115,10 +115,7 @@ class Declaration(_Strict):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            lines = [
-                f"  customers.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}".replace("customers.:", "customers:")
-                for item in error.errors()
-            ]
+            lines = [f"  {line}" for line in mistakes(error, "customers")]
             raise DeclarationError("The declaration of the customer table has mistakes:\n" + "\n".join(lines)) from None
 
     @property
