@@ -103,6 +103,10 @@ ROWS = {
         every("spent", lambda row: {"yes": "3", "no": str(1 + 4 * (int(row["visits"]) % 2))}[row["left"]]),
         ["spent: gives the answer away"],
     ),
+    "no column as declared": (
+        lambda rows: [{f"other {place}": value for place, value in enumerate(row.values())} for row in rows],
+        ["id: missing column", "left: missing column", "spent: missing column", "other 0: unknown column"],
+    ),
     "filled only after leaving": (every("region", lambda row: "Nord" if row["left"] == "yes" else ""), ["region: gives the answer away"]),
 }
 OTHERS = ["left", "region", "loyal", "visits", "spent", "note"]
@@ -122,6 +126,12 @@ DECLARATIONS = {
     "expression over no column": (declared("derived.x", "fees * 2"), ["x: derived expression", "fees"]),
     "expression with an unknown function": (declared("derived.x", "foo(fee)"), ["x: derived expression", "foo"]),
     "expression that is text": (declared("derived.x", "plan"), ["x: derived expression", "not a number"]),
+    "expression over all rows": (declared("derived.x", "fee / avg(fee) over ()"), ["x: derived expression", "avg() looks across rows"]),
+    "expression that aggregates": (declared("derived.x", "fee - MAX(fee)"), ["x: derived expression", "max() looks across rows"]),
+    "expression with a query": (declared("derived.x", "(select 1)"), ["x: derived expression", "a query", "across rows"]),
+    "expression of chance": (declared("derived.x", "fee + random()"), ["x: derived expression", "random() gives another value"]),
+    "expression of the day": (declared("derived.x", "year(current_date)"), ["x: derived expression", "current_date gives another value"]),
+    "expression that multiplies rows": (declared("derived.x", "unnest([fee, 1])"), ["x: derived expression", "several rows"]),
     "expression that divides by zero": (declared("derived.x", "fee / (visits - visits)"), ["x: wrong type, 200 rows", "infinity"]),
     "time that does not parse": (
         {**DECLARED, "observed_at": "note", "ignore": []},
@@ -150,7 +160,7 @@ def assert_stops(tmp_path: Path, data: bytes, named: list[str], table: dict[str,
     message = refusal(raw, out, table)
     assert [part for part in named if part not in message] == [], message
     assert "churn.csv" in message
-    assert len(message.splitlines()) < 20
+    assert len(message.splitlines()) < 22
     assert hashes(out) == {}
 
 
@@ -222,11 +232,12 @@ def test_a_cut_in_time_needs_a_time(tmp_path: Path) -> None:
     assert "observed_at" in message
 
 
-def test_an_expression_that_fails_on_a_value_is_named(tmp_path: Path) -> None:
-    (tmp_path / "churn.csv").write_text(csv_text(good_rows()), encoding="utf-8")
+def test_an_expression_that_fails_on_a_value_is_a_breach_among_others(tmp_path: Path) -> None:
+    rows = add("shoe_size")(put("plan", "gold")(good_rows()))
+    (tmp_path / "churn.csv").write_text(csv_text(rows), encoding="utf-8")
     message = refusal(tmp_path / "churn.csv", tmp_path / "out", declared("derived.x", "ln(fee - fee)"))
-    assert "derived feature x" in message
-    assert "logarithm of zero" in message
+    for part in ("3 places", "x: derived expression", "logarithm of zero", "case when", "plan: unknown value", "shoe_size: unknown column"):
+        assert part in message
     assert hashes(tmp_path / "out") == {}
 
 

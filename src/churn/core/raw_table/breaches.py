@@ -6,6 +6,7 @@ from typing import Any
 
 from churn.core.declaration import Column, Declaration
 from churn.core.errors import BreachError
+from churn.core.raw_table.derived import FAILED
 from churn.core.raw_table.rules import NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name, listed, nearest
 
 DECLARED_IN = "conf/base/parameters/customers.yml"
@@ -80,6 +81,21 @@ def row_breaches(counts: Mapping[str, Any], examples: Mapping[str, Sequence[Mapp
         found = tuple((row["owner"], row["shown"]) for row in examples.get(name, ()))
         breaches.append(Breach(column, rule, _detail(rule, column, declaration, found), rows, found))
     return breaches + _class_breaches(counts, declaration)
+
+
+def bad_expression(name: str, why: str) -> Breach:
+    """A derived feature whose expression cannot be computed."""
+    return Breach(name, Rule.BAD_EXPRESSION, why)
+
+
+def failed_expressions(counted: Mapping[str, Mapping[str, Any]], declaration: Declaration) -> list[Breach]:
+    """The derived features whose expression fails on some row: those counted as {FAILED: the engine's reason}."""
+    advice = "Let it give null there, such as `case when x > 0 then ln(x) end`."
+    return [
+        bad_expression(name, f"customers.derived.{name}: {declaration.derived[name]}: {row[FAILED]}. {advice}")
+        for name, row in counted.items()
+        if FAILED in row
+    ]
 
 
 def leak_breaches(aucs: Mapping[str, float], limit: float) -> list[Breach]:

@@ -83,7 +83,7 @@ def derived_counts(raw: "ir.Table", declaration: Declaration, name: str) -> "ir.
     Raises:
         DeclarationError: if the engine refuses the expression.
     """
-    table = with_derived(raw.select(**typed_columns(raw, declaration)), {name: declaration.derived[name]})
+    table = with_derived(raw.select(*typed_columns(raw, declaration)), {name: declaration.derived[name]})
     value = table[name]
     return table.aggregate(**{count_name(Rule.WRONG_TYPE, name): table.count(where=value.isnan() | value.isinf())})
 

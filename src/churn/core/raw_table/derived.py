@@ -4,19 +4,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from churn.core.errors import DeclarationError
+from churn.core.raw_table.row_by_row import refusal
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+
+FAILED = "failed"
+"""The column that holds the engine's reason where an expression failed on some value."""
 
 
 def with_derived(table: "ir.Table", derived: Mapping[str, str]) -> "ir.Table":
     """Add SQL expressions over the columns, as float64.
 
     Raises:
-        DeclarationError: naming the derived feature whose expression the engine refuses, and its reason.
+        DeclarationError: naming the derived feature whose expression does not see its row alone, or which the engine refuses.
     """
     if not derived:
         return table
+    for name, expression in derived.items():
+        if why := refusal(expression, table.columns):
+            raise DeclarationError(f"customers.derived.{name}: {expression}: {why}")
     where = f"customers.derived.{', '.join(derived)}: {'; '.join(derived.values())}"
     added = ", ".join(f"({expression}) as {_identifier(name)}" for name, expression in derived.items())
     try:
@@ -26,10 +33,10 @@ def with_derived(table: "ir.Table", derived: Mapping[str, str]) -> "ir.Table":
     for name in derived:
         if not (wide[name].type().is_numeric() or wide[name].type().is_boolean()):
             raise DeclarationError(f"{where}: {name} is {wide[name].type()}, not a number")
-    return wide.mutate(**{name: wide[name].cast("float64") for name in derived})
+    return wide.mutate(*(wide[name].cast("float64").name(name) for name in derived))
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """The first line of an SQL engine's error: the rest repeats the query."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

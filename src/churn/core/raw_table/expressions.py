@@ -142,9 +142,9 @@ def digits(key: "ir.StringValue", start: int) -> "ir.StringValue":
     return digest.left(HEX_DIGITS) if start == 0 else digest.substr(start, HEX_DIGITS)
 
 
-def typed_columns(raw: "ir.Table", declaration: Declaration) -> dict[str, "ir.Value"]:
-    """Every declared column in its type."""
-    return {name: typed(raw[name], name, column) for name, column in declaration.columns.items()}
+def typed_columns(raw: "ir.Table", declaration: Declaration) -> list["ir.Value"]:
+    """Every declared column in its type, under its name: a list, because a name such as `self` is no keyword of Ibis."""
+    return [typed(raw[name], name, column).name(name) for name, column in declaration.columns.items()]
 
 
 def customers(raw: "ir.Table", declaration: Declaration, parameters: ProcessingParameters) -> "ir.Table":
@@ -152,7 +152,7 @@ def customers(raw: "ir.Table", declaration: Declaration, parameters: ProcessingP
     key = trimmed(raw[declaration.key])
     at = event_time(raw, declaration, parameters)
     head = {CUSTOMER_ID: key, EVENT_TIMESTAMP: at, CHURNED: churned(raw, declaration), SPLIT: side(key, at, parameters)}
-    table = raw.select(**head, **typed_columns(raw, declaration))
+    table = raw.select(*(value.name(name) for name, value in head.items()), *typed_columns(raw, declaration))
     if parameters.split.test_from is not None:
         table = table.filter(table[SPLIT].notnull())
     return with_derived(table, declaration.derived)

@@ -7,7 +7,7 @@ its own and values of fewer than `POOLED` rows taken together. The largest AUC c
 
 from typing import TYPE_CHECKING
 
-from churn.core.declaration import Declaration
+from churn.core.declaration import CHURNED, Declaration
 from churn.core.raw_table.derived import with_derived
 from churn.core.raw_table.expressions import churned, digits, trimmed, typed_columns
 from churn.core.split import hex_bound
@@ -29,7 +29,7 @@ def leak_sample(raw: "ir.Table", declaration: Declaration, rows: int, wanted: in
     """Label and features of about `wanted` of the table's `rows`, chosen by hash of the key."""
     if rows > wanted:
         raw = raw.filter(digits(trimmed(raw[declaration.key]), SAMPLE_DIGITS) < hex_bound(wanted / rows))
-    table = raw.select(label=churned(raw, declaration), **typed_columns(raw, declaration))
+    table = raw.select(churned(raw, declaration).name(CHURNED), *typed_columns(raw, declaration))
     return with_derived(table, declaration.derived)
 
 
@@ -51,9 +51,9 @@ def _groups(sample: "ir.Table", declaration: Declaration) -> "ir.Table":
     import ibis
 
     cells = ibis.array([_cell(sample, feature.name, feature.type in ("integer", "number")) for feature in declaration.features])
-    table = sample.select("label", cell=cells.unnest()).unpack("cell")
+    table = sample.select(CHURNED, cell=cells.unnest()).unpack("cell")
     groups = table.group_by(["feature", "numeric", "number", "value", "missing"]).agg(
-        n=table.count(), positive=table.count(where=table.label)
+        n=table.count(), positive=table.count(where=table[CHURNED])
     )
     return groups.mutate(values=groups.count().over(group_by=groups.feature))
 

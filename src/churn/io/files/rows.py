@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from churn.core.raw_table.derived import reason
+from churn.core.raw_table.derived import FAILED, reason
 from churn.io.files.delimited import TableError, explain
 
 if TYPE_CHECKING:
@@ -15,11 +15,16 @@ Rows = list[dict[str, Any]]
 
 
 class RowsDataset(AbstractDataset[Any, Any]):
-    """A small result: runs an Ibis expression, or a dict of them by name, and hands on its rows as dicts."""
+    """A small result: runs an Ibis expression, or a dict of them by name, and hands on its rows as dicts.
+
+    With `failures_are_rows`, what the engine cannot compute is handed on as one row {FAILED: the engine's reason}:
+    for expressions of the user's, whose failure is a finding among others.
+    """
 
     _EPHEMERAL = True
 
-    def __init__(self, metadata: dict[str, Any] | None = None):
+    def __init__(self, failures_are_rows: bool = False, metadata: dict[str, Any] | None = None):
+        self._failures_are_rows = failures_are_rows
         self.metadata = metadata
         self._rows: Rows | dict[str, Rows] | None = None
 
@@ -29,7 +34,8 @@ class RowsDataset(AbstractDataset[Any, Any]):
         Raises:
             TableError: naming the expression that the engine cannot run.
         """
-        self._rows = run_all(data) if isinstance(data, Mapping) else run("", data)
+        one = _run_or_failure if self._failures_are_rows else run
+        self._rows = {name: one(name, table) for name, table in data.items()} if isinstance(data, Mapping) else one("", data)
 
     def load(self) -> Rows | dict[str, Rows]:
         """The rows, by name where several expressions were saved."""
@@ -64,6 +70,13 @@ def run(name: str, expression: "ir.Table") -> Rows:
     except Exception as error:
         raise failed(name, error) from error
     return rows
+
+
+def _run_or_failure(name: str, expression: "ir.Table") -> Rows:
+    try:
+        return run(name, expression)
+    except TableError as error:
+        return [{FAILED: reason(error.__cause__ or error)}]
 
 
 def failed(what: str, error: Exception) -> TableError:

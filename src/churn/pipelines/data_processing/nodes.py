@@ -13,24 +13,37 @@ Rows = list[dict[str, Any]]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def count_breaches(raw: Table, declaration: Declaration) -> tuple[list[Breach], dict[str, Table]]:
+def count_breaches(raw: Table, declaration: Declaration) -> tuple[list[Breach], dict[str, Table], dict[str, Table]]:
     """Compare the columns with the declared ones, and count the rows that break each rule.
 
     Returns:
-        The breaches that the names and the derived expressions alone show, and one-row tables of counts.
+        The breaches that the names and the derived expressions alone show, one-row tables of counts, and such tables
+        by derived feature, which may fail on some value.
     """
-    from churn.core.raw_table.breaches import column_breaches
-    from churn.core.raw_table.checks import class_counts, derived_counts, rule_counts
-    from churn.core.raw_table.rules import Rule
+    from churn.core.raw_table.breaches import bad_expression, column_breaches
+    from churn.core.raw_table.checks import class_counts, derived_counts, row_checks, rule_counts
 
-    breaches = column_breaches(raw.columns, declaration)
-    tables = {"rows and classes": class_counts(raw, declaration), "the rules of the declaration": rule_counts(raw, declaration)}
+    breaches, derived = column_breaches(raw.columns, declaration), {}
+    tables = {"rows and classes": class_counts(raw, declaration)}
+    if row_checks(raw, declaration):  # none where no column is as declared
+        tables["the rules of the declaration"] = rule_counts(raw, declaration)
     for name in declaration.derived if set(declaration.columns) <= set(raw.columns) else ():
         try:
-            tables[f"the derived feature {name}"] = derived_counts(raw, declaration, name)
+            derived[name] = derived_counts(raw, declaration, name)
         except DeclarationError as error:
-            breaches.append(Breach(name, Rule.BAD_EXPRESSION, str(error)))
-    return breaches, tables
+            breaches.append(bad_expression(name, str(error)))
+    return breaches, tables, derived
+
+
+def add_derived(
+    breaches: list[Breach], counts: Mapping[str, Rows], derived: Mapping[str, Rows], declaration: Declaration
+) -> tuple[list[Breach], dict[str, Rows]]:
+    """The breaches and counts with those of the derived features: one that fails on some value is a breach."""
+    from churn.core.raw_table.breaches import failed_expressions
+
+    failed = failed_expressions({name: rows[0] for name, rows in derived.items()}, declaration)
+    refused = {breach.column for breach in failed}
+    return [*breaches, *failed], {**counts, **{name: rows for name, rows in derived.items() if name not in refused}}
 
 
 def measure_leaks(

@@ -10,17 +10,28 @@ def create_pipeline() -> Pipeline:
     declared, parameters = "params:customers", "params:data_processing"
     return Pipeline(
         [
-            node(nodes.count_breaches, ["raw_customers", declared], ["column_breaches", "breach_counts"], name="count_breaches"),
+            node(
+                nodes.count_breaches,
+                ["raw_customers", declared],
+                ["column_breaches", "rule_counts", "derived_counts"],
+                name="count_breaches",
+            ),
+            node(
+                nodes.add_derived,
+                ["column_breaches", "rule_counts", "derived_counts", declared],
+                ["table_breaches", "breach_counts"],
+                name="add_derived",
+            ),
             node(
                 nodes.measure_leaks,
-                ["raw_customers", "column_breaches", "breach_counts", declared, parameters],
+                ["raw_customers", "table_breaches", "breach_counts", declared, parameters],
                 "measured_leaks",
                 name="measure_leaks",
             ),
             node(nodes.find_examples, ["raw_customers", "breach_counts", declared], "breach_examples", name="find_examples"),
             node(
                 nodes.check_table,
-                ["column_breaches", "breach_counts", "breach_examples", "measured_leaks", "raw_fingerprint", declared, parameters],
+                ["table_breaches", "breach_counts", "breach_examples", "measured_leaks", "raw_fingerprint", declared, parameters],
                 "table_check",
                 name="check_table",
             ),
