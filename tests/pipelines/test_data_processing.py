@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from churn.core.split import hex_bound
+from churn.io.files.delimited import HEAD
 from tests.projects import ROOT
 from tests.raw_tables import DECLARED, csv_text, good_rows, hashes, process, refusal, summary
 
@@ -99,6 +100,8 @@ def dialects() -> dict[str, bytes]:
         "byte order mark": plain.encode("utf-8-sig"),
         "gzip": gzip.compress(plain.encode()),
         "all at once": gzip.compress(csv_text(rows, ";", "\r\n", quote_all=True).encode("utf-8-sig")),
+        "blank lines at the start": b"\n  \n" + plain.encode(),
+        "a line for Excel": b"sep=;\r\n" + csv_text(rows, ";", "\r\n").encode(),
         "blank lines at the end": plain.encode() + b"\n\n",
         "no line feed at the end": plain.encode().rstrip(b"\n"),
         "white space around values": csv_text([{k: v if k == "note" else f" {v}\t" for k, v in row.items()} for row in rows]).encode(),
@@ -121,6 +124,26 @@ def test_every_dialect_gives_the_same_bytes(name: str, tmp_path: Path, plain: di
     assert {path: found[path] for path in found if path.endswith(".parquet")} == {
         path: plain[path] for path in plain if path.endswith(".parquet")
     }
+
+
+def test_a_name_full_of_another_delimiter(tmp_path: Path) -> None:
+    text = csv_text(good_rows()).replace("note", "a|b|c|d|e|f|g|h|i|j|k", 1)
+    out = written(tmp_path, text.encode(), declared={**DECLARED, "ignore": ["a|b|c|d|e|f|g|h|i|j|k"]})
+    assert summary(out)["rows_out"] == 200
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_name_with_a_line_break(newline: str, tmp_path: Path) -> None:
+    rows = [{("first\nsecond" if name == "note" else name): value for name, value in row.items()} for row in good_rows()]
+    out = written(tmp_path, csv_text(rows, newline=newline).encode(), declared={**DECLARED, "ignore": ["first\nsecond"]})
+    assert summary(out)["rows_out"] == 200
+
+
+def test_a_large_table_whose_lines_end_in_a_carriage_return(tmp_path: Path) -> None:
+    rows = [{**row, "note": ""} for row in good_rows(30_000)]
+    data = csv_text(rows, newline="\r").encode()
+    assert len(data) > HEAD
+    assert summary(written(tmp_path, data))["rows_out"] == 30_000
 
 
 @pytest.mark.parametrize("stored", ["text", "typed", "floats"])

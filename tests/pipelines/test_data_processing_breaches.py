@@ -145,6 +145,11 @@ FILES = {
     "too few fields": (csv_text(good_rows()).encode() + b"C9,basic\n", ["line 2", "2 fields where the header has 9"]),
     "too many fields": (csv_text(good_rows()).replace("basic", "basic,extra", 1).encode(), ["fields where the header has 9", "line "]),
     "open quote": (csv_text(good_rows()).encode() + b'C9,"basic\n', ["quote"]),
+    "mixed line ends": (
+        csv_text(good_rows(), newline="\r\n").replace("\r\n", "\n", 50).encode(),
+        ["lines end in different ways", "dos2unix"],
+    ),
+    "no line at all": (b"x" * (1 << 21), ["no line end"]),
     "Latin-1": (csv_text(good_rows()).encode("latin-1"), ["not UTF-8"]),
     "UTF-16": (csv_text(good_rows()).encode("utf-16"), ["UTF-16"]),
     "a workbook": (b"PK\x03\x04rest of a workbook", ["Excel"]),

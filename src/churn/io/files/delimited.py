@@ -5,8 +5,9 @@ import gzip
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Any
 
 from kedro.io import DatasetError
@@ -17,6 +18,10 @@ from churn.core.raw_table.rules import repeated_name
 DELIMITERS = (",", ";", "\t", "|")
 HEAD = 1 << 20
 """Bytes at the start of a file in which the header must end."""
+TOLD_BY = 20
+"""Records below the header that a delimiter is judged by."""
+_ABOVE = re.compile('"?sep=.?"?', re.IGNORECASE)
+"""The line that Excel writes above a header."""
 GZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"PAR1"
 _NOT_TEXT = {b"PK\x03\x04": "an Excel workbook or zip archive", b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text"}
 
@@ -27,11 +32,17 @@ class TableError(ChurnError, DatasetError):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text table is written: its columns (every name once), delimiter and compression."""
+    """How a text table is written: its columns (every name once), delimiter, compression, and the lines above its header.
+
+    `strict`: nothing may stand between a closing quote and the delimiter. DuckDB's strict parser finds no rows below a
+    header with a line break in a name, in a file whose lines end in CRLF.
+    """
 
     columns: tuple[str, ...]
     delimiter: str
     compression: str
+    skipped: int
+    strict: bool
 
 
 @contextmanager
@@ -69,24 +80,25 @@ def is_parquet(path: str) -> bool:
 
 
 def dialect(path: str) -> Dialect:
-    """Read the header of a text table: gzip or not, with or without a byte order mark.
-
-    The delimiter is the candidate that gives the header most columns.
+    """Read the header of a text table: gzip or not, with or without a byte order mark, blank lines or Excel's `sep=` above it.
 
     Raises:
-        TableError: if the start of the file is no UTF-8 text.
+        TableError: if the start of the file is no UTF-8 text, or holds no header.
     """
     with opened(path) as file:
         start = file.read(4)
         file.seek(0)
         zipped = start.startswith(GZIP_MAGIC)
         head = _read_head(path, gzip.GzipFile(fileobj=file) if zipped else file)
-    text = _decoded(path, head)
-    if not text.strip():
+    lines = _decoded(path, head).splitlines(keepends=True)
+    above = next((place for place, line in enumerate(lines) if line.strip() and not _ABOVE.fullmatch(line.strip())), len(lines))
+    if above == len(lines):
         raise TableError(f"{path} holds no text. Put a table with a header line there.")
-    headers = {delimiter: _first_record(path, text, delimiter) for delimiter in DELIMITERS}
-    delimiter = max(DELIMITERS, key=lambda candidate: len(headers[candidate]))
-    return Dialect(_own_names(headers[delimiter]), delimiter, "gzip" if zipped else "none")
+    records = {delimiter: _first_records(path, "".join(lines[above:]), delimiter) for delimiter in DELIMITERS}
+    delimiter = max(DELIMITERS, key=lambda candidate: _fits(records[candidate]))
+    header = records[delimiter][0]
+    strict = not any(set("\r\n") & set(name) for name in header)
+    return Dialect(_own_names(header), delimiter, "gzip" if zipped else "none", above, strict)
 
 
 def explain(path: str, error: Exception) -> TableError:
@@ -99,6 +111,8 @@ def explain(path: str, error: Exception) -> TableError:
         return TableError(
             f"{where}: {fields[2]} fields where the header has {fields[1]}. Quote values that hold the delimiter; mend the row."
         )
+    if "state machine" in message.lower():
+        return TableError(f"{where}: its lines end in different ways (LF, CRLF, CR). Save it with one kind, for example with dos2unix.")
     if "not utf-8" in message.lower():
         return TableError(f"{where}: not UTF-8 text. Save the table as UTF-8.")
     if "unterminated quote" in message.lower():
@@ -118,7 +132,9 @@ def _decoded(path: str, head: bytes) -> str:
     for magic, kind in _NOT_TEXT.items():
         if head.startswith(magic):
             raise TableError(f"{path} is {kind}, not UTF-8 text. Save the table as CSV in UTF-8, or as Parquet.")
-    whole = head if len(head) < HEAD else head[: head.rfind(b"\n") + 1]
+    whole = head if len(head) < HEAD else head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
+    if head and not whole:
+        raise TableError(f"{path}: there is no line end in its first {HEAD:,} bytes. Put a table with a header line there.")
     try:
         return whole.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -126,11 +142,23 @@ def _decoded(path: str, head: bytes) -> str:
         raise TableError(f"{path}, line {line}: not UTF-8 text. Save the table as UTF-8.") from None
 
 
-def _first_record(path: str, text: str, delimiter: str) -> list[str]:
+def _first_records(path: str, text: str, delimiter: str) -> list[list[str]]:
+    """The header and the records below it that tell whether the delimiter is right; blank lines are none."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        records = [next(reader)]
     except csv.Error as error:
-        raise TableError(f"{path}, line 1: the header cannot be read: {error}.") from None
+        raise TableError(f"{path}: the header cannot be read: {error}.") from None
+    with suppress(csv.Error):  # of a record: a wrong delimiter's, or the engine says where
+        records.extend(islice((record for record in reader if record), TOLD_BY))
+    return records
+
+
+def _fits(records: list[list[str]]) -> tuple[bool, float, int]:
+    """How well a delimiter fits: it splits the header, as many records as can be have the header's fields, and it has many."""
+    fields, below = len(records[0]), records[1:]
+    agreeing = sum(len(record) == fields for record in below) / len(below) if below else 1.0
+    return fields > 1, agreeing, fields
 
 
 def _own_names(header: list[str]) -> tuple[str, ...]:

@@ -129,7 +129,9 @@ class CustomerTableDataset(EngineDataset):
             quote='"',
             escape='"',
             compression=form.compression,
-            strict_mode=True,
+            header=True,
+            skip=form.skipped,
+            strict_mode=form.strict,
         )
         self._drop("table", self._name)
         table = self.connection.create_table(self._name, scan, temp=True)
