@@ -2,7 +2,6 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-RAW := data/raw/churn.csv
 ALONE := serving stack services containers# tests of servers that have to answer in time
 # A pyenv shim may exist without its Python: ask each candidate to run.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.version_info[:2] in ((3, 11), (3, 12)) and print("$(p)")' 2>/dev/null)))
@@ -24,8 +23,7 @@ install: .venv/installed  ## make .venv from the hashed pins
 	@touch $@
 
 run: install     ## raw table to champion: the sample table if there is none, then every pipeline
-	@test -e $(RAW) || test ! -e $(RAW).dvc || { echo "$(RAW) is versioned and not here: make data-pull fetches it (or remove $(RAW).dvc)"; exit 1; }
-	@test -e $(RAW) || $(BIN)/kedro run --pipelines sample_data
+	@$(BIN)/churn sample
 	@$(BIN)/kedro run
 	@$(BIN)/churn summary
 

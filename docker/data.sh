@@ -2,9 +2,9 @@
 # data.sh push | pull | pull-sample | put: versions of the raw table (DVC), and the table of the full stack. Keys: .env or the environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-table=data/raw/churn.csv
-sample=data/raw/churn_sample.csv
 export PATH="$PWD/.venv/bin:$PATH"
+table=$(churn where raw_customers --env local)
+sample=${table%.csv}_sample.csv
 
 fail() { echo "$*" >&2; exit 1; }
 if [ -e .env ]; then

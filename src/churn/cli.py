@@ -1,6 +1,7 @@
 """`churn`: the commands beside `kedro run`. Each imports what it needs when it runs."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import click
 
 from churn import config, preflight
 from churn.core.errors import ChurnError
+
+RAW = "raw_customers"
+"""The raw table's name in the catalog."""
 
 
 class _Commands(click.Group):
@@ -24,7 +28,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Declare a customer table, fetch a real one, look at the registry, move the champion."""
+    """Declare a customer table, fetch or draw one, look at the registry, move the champion."""
 
 
 @cli.command()
@@ -50,6 +54,32 @@ def fetch(url: str | None) -> None:
     destination = settings.path(settings.settings["raw_customers"])
     fetch_telco(destination, **({"url": url} if url else {}))
     click.echo(f"IBM's telco table (Apache-2.0) is at {settings.settings['raw_customers']}. Next: make run")
+
+
+@cli.command()
+@click.option("--env", help="The environment in conf/.")
+def sample(env: str | None) -> None:
+    """Write the sample table where there is no raw table; a table that is there stays as it is."""
+    from churn.io.files import places
+
+    settings = config.load(environment=env)
+    preflight.require(preflight.of_storage(settings), settings)
+    table = config.dataset_path(settings, RAW)
+    if places.exists(table):
+        return
+    if places.exists(f"{table}.dvc"):
+        raise ChurnError(f"{table} is versioned and not here: make data-pull fetches it (or remove {table}.dvc).")
+    command = [sys.executable, "-m", "kedro", "run", "--pipelines", "sample_data", *(["--env", env] if env else [])]
+    sys.exit(subprocess.run(command, cwd=settings.root, check=False).returncode)  # noqa: S603  (as a user types it)
+
+
+@cli.command()
+@click.argument("dataset", default=RAW)
+@click.option("--env", help="The environment in conf/.")
+def where(dataset: str, env: str | None) -> None:
+    """Print where the catalog keeps DATASET (the raw table where not given); below the project's folder as a relative path."""
+    settings = config.load(environment=env)
+    click.echo(config.dataset_path(settings, dataset).removeprefix(f"{settings.root}/"))
 
 
 @cli.command()

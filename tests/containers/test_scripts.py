@@ -120,8 +120,8 @@ def checkout(tmp_path: Path) -> Path:
     """What data.sh needs of the project, in a repository of its own."""
     folder = tmp_path / "checkout"
     (folder / "data" / "raw").mkdir(parents=True)
-    for name in ("docker", ".dvc"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("tmp", "cache", "config.local"))
+    for name in ("conf", "docker", ".dvc"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("tmp", "cache", "config.local", "local"))
     for name in (".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(BIN.parent)

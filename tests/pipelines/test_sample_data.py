@@ -21,7 +21,7 @@ from churn.core.population.customers import CHUNK, SampleParameters
 from churn.io.files.streams import SampleDataset
 from churn.pipelines.sample_data import create_pipeline
 from churn.pipelines.sample_data.nodes import draw_sample
-from tests.projects import ROOT
+from tests.projects import ROOT, run_command
 
 HEADER = (
     "customerID,gender,SeniorCitizen,Partner,Dependents,tenure,PhoneService,MultipleLines,InternetService,OnlineSecurity,OnlineBackup,"
@@ -142,6 +142,36 @@ def test_empty_cells_are_empty(tmp_path: Path) -> None:
     table = rows(run(tmp_path, rows=400, first_month=1, change=change))
     for name in change["missing_columns"]:
         assert 100 < sum(row[name] == "" for row in table) < 300
+
+
+def test_the_command_writes_only_where_there_is_no_table(project: Path) -> None:
+    settings, table = project / "conf/base/globals.yml", project / "data/raw/mine.csv"
+    settings.write_text(settings.read_text().replace("raw/churn.csv", "raw/mine.csv"))
+    knobs = project / "conf/base/parameters/sample_data.yml"
+    knobs.write_text(knobs.read_text().replace("rows: 7043", "rows: 100 "))
+    assert run_command(project, "churn", "where").stdout == "data/raw/mine.csv\n"
+
+    pointer = table.with_name("mine.csv.dvc")
+    pointer.touch()
+    versioned = run_command(project, "churn", "sample")
+    assert (versioned.returncode, table.exists()) == (1, False)
+    assert "make data-pull" in versioned.stderr
+    pointer.unlink()
+
+    table.write_text("my,own,table\n", encoding="utf-8")
+    assert run_command(project, "churn", "sample").returncode == 0
+    assert table.read_text(encoding="utf-8") == "my,own,table\n"
+    table.unlink()
+
+    written = run_command(project, "churn", "sample")
+    assert written.returncode == 0, written.stderr
+    assert len(rows(table)) == 100
+    assert "SAMPLE of 100 generated customers" in " ".join((written.stdout + written.stderr).split())
+
+
+def test_a_sample_without_knobs_is_the_configured_one() -> None:
+    configured = yaml.safe_load((ROOT / "conf/base/parameters/sample_data.yml").read_text(encoding="utf-8"))["sample_data"]
+    assert SampleParameters.model_validate(configured) == SampleParameters()
 
 
 @pytest.mark.parametrize("note", [None, "[1]", "{not json", '{"sample": true}', '{"sample": true, "sha256": "0"}'])
