@@ -89,3 +89,8 @@ def test_broken_files_stop_every_command(name: str, project: Path) -> None:
     change(project, file, how)
     for command in (("kedro", "run"), ("churn", "status")):
         assert_one_message(run_command(project, *command), project, parts[:1])
+
+
+def test_a_pipeline_that_does_not_exist_is_answered_with_those_that_do(project: Path) -> None:
+    done = run_command(project, "kedro", "run", "--pipelines", "trainning")
+    assert_one_message(done, project, ["There is no pipeline of that name. There are: data_processing, evaluation,"])
