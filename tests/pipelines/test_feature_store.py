@@ -146,6 +146,22 @@ def test_a_customer_without_features_at_the_time_stops_the_run(engine: str) -> N
         read_historical(engine, asked)
 
 
+@pytest.mark.parametrize("engine", ["duckdb", "file"])
+def test_a_customer_whose_features_are_all_missing_is_answered(project: Path, engine: str) -> None:
+    rows = customers()
+    rows[3] |= dict.fromkeys(COLUMNS)
+    file = fill(project, rows)
+    yaml = feast_file(project)
+    yaml.write_text(yaml.read_text().replace("type: duckdb", f"type: {engine}"))
+    answer = read_historical(file, entity_rows(rows))
+    assert len(answer) == len(rows)
+    assert answer.loc[3, list(COLUMNS)].isna().all()
+    asked = entity_rows(rows)
+    asked.loc[3, "event_timestamp"] = FIRST - timedelta(days=1)
+    with pytest.raises(ChurnError, match=r"1 of 60 customers at their time \(such as C0003\)|59 rows for 60"):
+        read_historical(file, asked)
+
+
 def test_history_is_as_it_was_at_the_time(project: Path) -> None:
     rows = customers()
     newer = dict(rows[1], event_timestamp=LAST, amount=1234.5)

@@ -9,7 +9,7 @@ from typing import Any
 
 from churn.core.declaration import CUSTOMER_ID, EVENT_TIMESTAMP, ColumnType
 from churn.core.errors import ChurnError
-from churn.io.features.feature_store import SERVICE, VIEW, open_store, quiet, registered_features
+from churn.io.features.feature_store import SERVICE, VIEW, open_store, quiet, registered_features, registered_view
 from churn.io.features.registry_files import local_files
 
 _SHOWN = 3
@@ -116,7 +116,7 @@ def read_historical(feast_file: str, rows: Any) -> Any:
             "the others. Run `kedro run --pipelines data_processing,feature_store` first."
         )
     frame = _typed(answer, types, rows)
-    _require_values(frame, list(types))
+    _require_known(frame[frame[list(types)].isna().all(axis=1)], registered_view(store).batch_source.path, len(frame))
     return frame
 
 
@@ -136,12 +136,28 @@ def _typed(answer: Any, types: dict[str, ColumnType], rows: Any) -> Any:
     return frame.astype({name: rows[name].dtype for name in kept})
 
 
-def _require_values(frame: Any, features: list[str]) -> None:
-    empty = frame[features].isna().all(axis=1)
-    if empty.any():
-        examples = ", ".join(frame.loc[empty, CUSTOMER_ID].head(_SHOWN))
+def _require_known(empty: Any, source: str, asked: int) -> None:
+    """Stop if the feature table has no row of a customer at or before the time asked for.
+
+    Feast answers such a customer like one whose features are all missing: with nothing.
+
+    Args:
+        empty: pandas, the answered rows without any value.
+        source: the Parquet file with the features.
+        asked: how many rows were asked for.
+    """
+    if empty.empty:
+        return
+    import pandas as pd
+
+    filters = [(CUSTOMER_ID, "in", empty[CUSTOMER_ID].unique().tolist())]
+    held = pd.read_parquet(source, columns=[CUSTOMER_ID, EVENT_TIMESTAMP], filters=filters)
+    first = empty[CUSTOMER_ID].map(held.groupby(CUSTOMER_ID)[EVENT_TIMESTAMP].min())
+    unknown = empty[~(pd.to_datetime(first, utc=True) <= empty[EVENT_TIMESTAMP])]
+    if len(unknown):
+        examples = ", ".join(unknown[CUSTOMER_ID].head(_SHOWN))
         raise ChurnError(
-            f"The feature store knows nothing of {int(empty.sum()):,} of {len(frame):,} customers at their time (such as {examples}). "
+            f"The feature store knows nothing of {len(unknown):,} of {asked:,} customers at their time (such as {examples}). "
             "Run `kedro run --pipelines data_processing,feature_store` first."
         )
 
