@@ -6,11 +6,11 @@ registers the same objects.
 
 from pathlib import Path
 
-from churn.config import load
-from churn.io.features.feature_store import SOURCE, define
+from churn.config import dataset_path, load
+from churn.io.features.feature_store import define
 
 _config = load(Path(__file__).parent)
-_definitions = define(_config.declaration.features, _config.path(f"{_config.settings['storage']}/{SOURCE}"))
+_definitions = define(_config.declaration.features, dataset_path(_config, "customer_features"))
 
 customer = _definitions.entity
 customer_features_table = _definitions.source

@@ -13,7 +13,7 @@ from kedro.runner import SequentialRunner
 
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
-from churn.core.raw_table.processing import ProcessingParameters
+from churn.core.raw_table.parameters import ProcessingParameters
 from churn.pipelines.data_processing import create_pipeline
 from tests.projects import ROOT
 

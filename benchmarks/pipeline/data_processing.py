@@ -120,7 +120,7 @@ def compile_sql(raw: Path, out: Path) -> None:
 
 def _parameters() -> tuple[Any, Any]:
     from churn.core.declaration import Declaration
-    from churn.core.raw_table.processing import ProcessingParameters
+    from churn.core.raw_table.parameters import ProcessingParameters
 
     folder = ROOT / "conf/base/parameters"
     found = [yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))[name] for name in ("customers", "data_processing")]

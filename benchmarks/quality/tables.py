@@ -13,7 +13,7 @@ import yaml
 from churn.config import load
 from churn.core.declaration import CHURNED, CUSTOMER_ID, Declaration, Feature
 from churn.core.population.customers import SampleParameters, draw
-from churn.core.raw_table.processing import ProcessingParameters
+from churn.core.raw_table.parameters import ProcessingParameters
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDS = 5

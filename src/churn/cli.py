@@ -38,9 +38,11 @@ def cli() -> None:
 @click.option("--positive", help="The target's value that means left; guessed where not given.")
 def declare(file: Path, key: str | None, target: str | None, positive: str | None) -> None:
     """Draft the declaration of FILE (CSV or Parquet) as YAML on standard output."""
+    from churn.core.raw_table.parameters import ProcessingParameters
     from churn.io.files.tables import declare as draft
 
-    click.echo(draft(file, key, target, positive), nl=False)
+    parameters = config.load().section("data_processing", ProcessingParameters)
+    click.echo(draft(str(file), parameters, key, target, positive), nl=False)
 
 
 @cli.command()

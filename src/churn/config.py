@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
 
 from churn.core.declaration import Declaration
-from churn.core.errors import ChurnError
+from churn.core.errors import ChurnError, mistakes
 
 BASE = "base"
 LOCAL = "local"
+Section = TypeVar("Section", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,17 @@ class Config:
         if "customers" not in self.parameters:
             raise ChurnError(f"No file below {self.root / 'conf'} has the parameters `customers`, the declaration of the table.")
         return Declaration.parse(self.parameters["customers"])
+
+    def section(self, name: str, model: type[Section]) -> Section:
+        """A section of the parameters as its model.
+
+        Raises:
+            ChurnError: with one line per mistake in it.
+        """
+        try:
+            return model.model_validate(self.parameters.get(name))
+        except ValidationError as error:
+            raise ChurnError("\n".join([f"The parameters `{name}` have mistakes:", *mistakes(error, name)])) from None
 
     def path(self, location: str) -> str:
         """A location of the configuration as an absolute path; URLs stay as they are."""

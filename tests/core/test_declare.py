@@ -12,14 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from churn.core.declaration import Declaration
 from churn.core.errors import ChurnError
-from churn.io.files.tables import declare
+from churn.core.raw_table.parameters import ProcessingParameters
+from churn.io.files import tables
 from tests.projects import ROOT
-from tests.raw_tables import csv_text, good_rows, process, refusal, summary
+from tests.raw_tables import PARAMETERS, csv_text, good_rows, process, refusal, summary
 
 DAY = "2026-{:02d}-{:02d}"
+
+
+def declare(path: str, **given: str) -> str:
+    return tables.declare(path, ProcessingParameters.model_validate(PARAMETERS), **given)
 
 
 def telecom_rows(count: int = 300) -> list[dict[str, str]]:
@@ -44,7 +50,9 @@ def telecom_rows(count: int = 300) -> list[dict[str, str]]:
                 "company": "Telco Ltd",
                 "nothing": "",
                 "split": draw.choice("ab"),
-                "reason: why?": draw.choice(["price", "moved"]) if left else "",
+                "loyalty_y": draw.choice("ab"),
+                "plan:type": draw.choice("ab"),
+                "reason, why?": draw.choice(["price", "moved"]) if left else "",
                 "Attrition Flag": "Attrited Customer" if left else "Existing Customer",
             }
         )
@@ -92,8 +100,10 @@ def test_what_is_ignored_says_why(tmp_path: Path) -> None:
         "mixed": "43 cells are text",
         "company": "same value",
         "nothing": "empty",
-        "split": "rename",
-        "'reason: why?'": "gives the answer away",
+        "split": "the pipelines use this name: rename",
+        "loyalty_y": "ends in _y: rename",
+        "'plan:type'": "colon: rename",
+        "'reason, why?'": "gives the answer away",
     }
     assert {name.strip("'") for name in reasons} == set(table["ignore"])
     assert [name for name, reason in reasons.items() if reason not in comment(text, name)] == []
@@ -154,7 +164,7 @@ def generated(seed: int) -> list[dict[str, str]]:
         "gaps": lambda: draw.choice(["", "  ", "3", "4.5"]),
         "many texts": lambda: f"t{draw.randrange(60)}",
     }
-    names = ["on", "No", "1", "a b", "x:y", "quote'd", 'double "q"', "#h", "Ünï", "customer_name", "null", "~", "[l]"]
+    names = ["on", "No", "1", "a b", "x_y", "quote'd", 'double "q"', "#h", "Ünï", "customer_name", "null", "~", "[l]"]
     draw.shuffle(names)
     columns = [(name, kinds[draw.choice(list(kinds))]) for name in names[:8]]
     return [{"user_id": f"u{i}", **{name: make() for name, make in columns}, "churned?": draw.choice("01")} for i in range(150)]
@@ -166,6 +176,21 @@ def test_generated_tables_keep_their_own_draft(seed: int, tmp_path: Path) -> Non
     Declaration.parse(table)
     process(tmp_path / "churn.csv", tmp_path / "out", table)
     assert summary(tmp_path / "out")["rows_out"] == 150
+
+
+def test_names_and_values_are_read_by_kedro_as_they_are_written(tmp_path: Path) -> None:
+    odd = ["1e3", "0x1F", "12:30:45", "1_000", "2026-11-01", "Yes", "~", "two\nlines", "tab\there", "\u2028", "a: b #c"]
+    rows = [{**row, "first\nsecond": odd[number % len(odd)], "1e3": row["visits"]} for number, row in enumerate(good_rows())]
+    text, table = drafted(tmp_path, rows, target="left")
+    assert OmegaConf.to_container(OmegaConf.create(text))["customers"] == table
+    assert sorted(table["columns"]["first\nsecond"]["values"]) == sorted(odd)
+    process(tmp_path / "churn.csv", tmp_path / "out", table)
+
+
+def test_a_value_that_kedro_gives_a_meaning_is_refused(tmp_path: Path) -> None:
+    rows = [{**row, "tariff": ("${tariff}", "plain")[number % 2]} for number, row in enumerate(good_rows())]
+    with pytest.raises(ChurnError, match="Rename it in the file"):
+        drafted(tmp_path, rows, target="left")
 
 
 def test_parquet_gives_the_same_draft(tmp_path: Path) -> None:

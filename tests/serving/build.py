@@ -77,7 +77,7 @@ def write_features(project: Path, declaration: Any, rows: pd.DataFrame) -> Path:
     for feature in declaration.features:
         if feature.type == "boolean":
             frame[feature.name] = frame[feature.name].astype("boolean")
-    path = project / "data" / feature_store.SOURCE
+    path = Path(config.dataset_path(config.load(project), "customer_features"))
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
     return path
@@ -85,7 +85,7 @@ def write_features(project: Path, declaration: Any, rows: pd.DataFrame) -> Path:
 
 def materialize(project: Path, declaration: Any, feast_file: str) -> None:
     """Register and fill the online store."""
-    feature_store.apply(feast_file, declaration.features, str(project / "data" / feature_store.SOURCE))
+    feature_store.apply(feast_file, declaration.features, config.dataset_path(config.load(project), "customer_features"))
     feature_store.materialize(feast_file, datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from churn.core.errors import DeclarationError, mistakes
+from churn.core.texts import spaced
 
 ColumnType = Literal["category", "boolean", "integer", "number"]
 
@@ -23,8 +24,23 @@ CUSTOMER_ID = "customer_id"
 EVENT_TIMESTAMP = "event_timestamp"
 CHURNED = "churned"
 SPLIT = "split"
+TRAIN, TEST = "train", "test"
+"""The sides of the split."""
 RESERVED = frozenset({CUSTOMER_ID, EVENT_TIMESTAMP, CHURNED, SPLIT})
 """Names that the pipelines add to the customer table; no declared column may take one."""
+
+
+def why_no_feature(name: str) -> str | None:
+    """Why no feature may have this name; None if one may. Feast 0.67 loses or mixes up the columns named here."""
+    if name.casefold() in RESERVED:
+        return "the pipelines use this name"
+    if ":" in name:
+        return "Feast splits names at the colon"
+    if name.endswith("_y"):
+        return "Feast drops every column that ends in _y"
+    if name.startswith("__") or name.endswith("__ts") or name.casefold() == "entity_row_id":
+        return "Feast uses this name"
+    return None
 
 
 class _Strict(BaseModel):
@@ -100,9 +116,9 @@ class Declaration(_Strict):
         twice = sorted({name for name in roles if folded.count(name.casefold()) > 1})
         if twice:
             raise ValueError(f"declared twice (case does not count): {', '.join(twice)}")
-        taken = sorted(name for name in (*self.columns, *self.derived) if name.casefold() in RESERVED)
-        if taken:
-            raise ValueError(f"reserved for the pipelines, rename the column: {', '.join(taken)}")
+        refused = [f"{name} ({why})" for name in (*self.columns, *self.derived) if (why := why_no_feature(name)) is not None]
+        if refused:
+            raise ValueError(f"no names of features; rename the columns in the file, or list them under `ignore`: {', '.join(refused)}")
         return self
 
     @classmethod
@@ -141,6 +157,5 @@ class Declaration(_Strict):
 
 def _words(name: str) -> str:
     """`MonthlyCharges` and `monthly_charges` as `Monthly charges`."""
-    spaced = "".join(f" {c}" if c.isupper() and i and not name[i - 1].isupper() else c for i, c in enumerate(name))
-    words = spaced.replace("_", " ").split()
+    words = spaced(name).replace("_", " ").split()
     return " ".join([words[0][:1].upper() + words[0][1:], *(w if w.isupper() else w.lower() for w in words[1:])]) if words else name

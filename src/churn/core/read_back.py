@@ -14,7 +14,7 @@ class FeatureStoreParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sample_size: int = Field(default=200, ge=1)
+    sample_size: int = Field(ge=1)
 
 
 class ReadBackError(ChurnError):

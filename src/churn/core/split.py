@@ -11,6 +11,8 @@ TEST_DIGITS = 0
 """Where in the MD5 hex digest the test split reads its digits."""
 FOLD_DIGITS = 8
 """Where the folds inside the training customers read theirs: independent of the test split."""
+LEAK_DIGITS = 16
+"""Where the sample that leaks are measured on reads its: independent of both."""
 
 
 def hex_bound(share: float) -> str:

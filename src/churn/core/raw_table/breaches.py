@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from churn.core.declaration import Column, Declaration
+from churn.core.declaration import TEST, TRAIN, Column, Declaration
 from churn.core.errors import BreachError
 from churn.core.raw_table.derived import FAILED
-from churn.core.raw_table.rules import NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name, listed, nearest
+from churn.core.raw_table.rules import NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name
+from churn.core.texts import listed, nearest
 
 DECLARED_IN = "conf/base/parameters/customers.yml"
 SHOWN = 60
@@ -116,7 +117,7 @@ def split_breaches(sides: Sequence[Mapping[str, Any]] | None, target: str, test_
     """Sides of the split that hold no row of a class; `sides` are {"split", "churned", "rows"}, None if not counted."""
     held = {(row["split"], row["churned"]) for row in sides or ()}
     missing = (
-        [] if sides is None else [(side, churned) for side in ("train", "test") for churned in (True, False) if (side, churned) not in held]
+        [] if sides is None else [(side, churned) for side in (TRAIN, TEST) for churned in (True, False) if (side, churned) not in held]
     )
     return [
         Breach(

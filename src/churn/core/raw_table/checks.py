@@ -18,7 +18,7 @@ from churn.core.raw_table.expressions import (
     trimmed,
     typed_columns,
 )
-from churn.core.raw_table.processing import ProcessingParameters
+from churn.core.raw_table.parameters import ProcessingParameters
 from churn.core.raw_table.rules import EXAMPLES, NEGATIVES, OTHER_VALUES, POSITIVES, ROWS, Rule, count_name
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from churn.core.declaration import RESERVED, Declaration
+from churn.core.declaration import Declaration, why_no_feature
 from churn.core.errors import ChurnError
 from churn.core.raw_table.expressions import FALSE, TRUE
 from churn.core.raw_table.profile import ColumnProfile
-from churn.core.raw_table.rules import Rule, count_name, nearest
+from churn.core.raw_table.rules import Rule, count_name
+from churn.core.texts import nearest, spaced
 
 MOST_VALUES = 50
 """Distinct texts up to which a column is a category with its values listed."""
@@ -190,10 +191,11 @@ def _type(column: ColumnProfile, values: Values) -> dict[str, Any]:
 
 def _why_not(column: ColumnProfile) -> str | None:
     """Why a column must not become a feature; None if it may."""
+    unusable = why_no_feature(column.name)
     reasons = {
-        "a name that the pipelines use: rename the column to keep it": column.name.lower() in RESERVED,
-        f"{column.kind}: a feature is one text, number or yes and no": not column.plain,
         "no name in the header": column.name.startswith("Unnamed: "),
+        f"{unusable}: rename the column in the file to keep it": unusable is not None,
+        f"{column.kind}: a feature is one text, number or yes and no": not column.plain,
         "empty in every row": not column.filled,
         "the same value in every row": column.distinct == 1 and not column.blank,
         "a time: count the days to it before the table comes here": column.is_time,
@@ -221,8 +223,7 @@ def _says_yes_and_no(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 def _words(name: str) -> list[str]:
     """`customerID` and `customer_id` as customer, id."""
-    spaced = "".join(f" {c}" if c.isupper() and i and not name[i - 1].isupper() else c for i, c in enumerate(name))
-    return "".join(c if c.isalnum() else " " for c in spaced).lower().split()
+    return "".join(c if c.isalnum() else " " for c in spaced(name)).lower().split()
 
 
 def _names(names: Any) -> str:

@@ -1,5 +1,6 @@
 """A drafted declaration as commented YAML."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,12 +33,22 @@ def _line(indent: int, entry: str, comment: str) -> str:
     return " " * indent + (f"{entry}   # {_one_line(comment)}" if comment else entry)
 
 
+class _Writer(yaml.SafeDumper):
+    """One line per value, and texts that every YAML reader takes for texts: Kedro's reads 1e3 as a number, PyYAML does not."""
+
+
+def _text(writer: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quoted unless it starts with a letter and is made of words; in double quotes, which escape line breaks, if need be."""
+    words = re.fullmatch(r"[^\W\d_][\w .()/-]*", text) is not None
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style=None if words else "'" if text.isprintable() else '"')
+
+
+_Writer.add_representer(str, _text)
+
+
 def _yaml(value: Any) -> str:
-    return (
-        yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True, sort_keys=False)
-        .removesuffix("\n")
-        .removesuffix("\n...")
-    )
+    text: str = yaml.dump(value, Dumper=_Writer, default_flow_style=True, width=10**9, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _one_line(text: str) -> str:

@@ -7,10 +7,10 @@ asks the cheap question first (is it one of the values, is it a number) and trim
 
 from typing import TYPE_CHECKING, Any
 
-from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Column, Declaration
+from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, TEST, TRAIN, Column, Declaration
 from churn.core.errors import DeclarationError
 from churn.core.raw_table.derived import with_derived
-from churn.core.raw_table.processing import ProcessingParameters, utc_text
+from churn.core.raw_table.parameters import ProcessingParameters, utc_text
 from churn.core.split import HEX_DIGITS, TEST_DIGITS, hex_bound
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ LARGEST = 1.7976931348623157e308
 EXACT = 2.0**53
 """Whole numbers up to here are exact in float64."""
 UTC_TIME = "timestamp('UTC', 6)"
-TRAIN, TEST = "train", "test"
 
 
 def text(raw: "ir.Value") -> "ir.StringValue":

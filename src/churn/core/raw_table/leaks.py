@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from churn.core.declaration import CHURNED, Declaration
 from churn.core.raw_table.derived import with_derived
 from churn.core.raw_table.expressions import churned, digits, trimmed, typed_columns
-from churn.core.split import hex_bound
+from churn.core.split import LEAK_DIGITS, hex_bound
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -21,14 +21,12 @@ CODES = 20
 """Distinct values up to which a number may be a code, whose order means nothing."""
 FEWEST = 10
 """Rows of each class below which nothing is measured."""
-SAMPLE_DIGITS = 16
-"""Where in the MD5 hex digest the sample reads its digits: independent of the split and of the folds."""
 
 
 def leak_sample(raw: "ir.Table", declaration: Declaration, rows: int, wanted: int) -> "ir.Table":
     """Label and features of about `wanted` of the table's `rows`, chosen by hash of the key."""
     if rows > wanted:
-        raw = raw.filter(digits(trimmed(raw[declaration.key]), SAMPLE_DIGITS) < hex_bound(wanted / rows))
+        raw = raw.filter(digits(trimmed(raw[declaration.key]), LEAK_DIGITS) < hex_bound(wanted / rows))
     table = raw.select(churned(raw, declaration).name(CHURNED), *typed_columns(raw, declaration))
     return with_derived(table, declaration.derived)
 

@@ -1,7 +1,5 @@
-"""The rules of a declaration: their names, how their counts are named, and how near a name is to another."""
+"""The rules of a declaration: their names, and how their counts are named."""
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from enum import StrEnum
 
 EXAMPLES = 3
@@ -36,23 +34,6 @@ def repeated_name(name: str, times: int) -> str:
     return f"{name} (repeated {times})"
 
 
-def nearest(name: str, candidates: Sequence[str]) -> str | None:
-    """The candidate spelled most like `name`, case and punctuation aside; None if none is near."""
-    plain = {_plain(candidate): candidate for candidate in reversed(candidates)}
-    found = get_close_matches(_plain(name), list(plain), n=1, cutoff=0.75)
-    return plain[found[0]] if found else None
-
-
 def count_name(rule: Rule, column: str) -> str:
     """The name under which the rows that break `rule` in `column` are counted."""
     return f"{rule}: {column}"
-
-
-def _plain(text: str) -> str:
-    return "".join(character for character in text.lower() if character.isalnum()) or text
-
-
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names in quotes, the first `most` of them."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

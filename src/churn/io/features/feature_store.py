@@ -23,8 +23,6 @@ from churn.io.files.places import s3_endpoint
 ENTITY = "customer"
 VIEW = "customer_features"
 SERVICE = "churn_v1"
-SOURCE = "features/customer_features.parquet"
-"""Where the features lie below the storage root."""
 
 _TYPES: dict[ColumnType, str] = {"category": "String", "boolean": "Bool", "integer": "Int64", "number": "Float64"}
 _COLUMN_TYPES: dict[str, ColumnType] = {feast: declared for declared, feast in _TYPES.items()}

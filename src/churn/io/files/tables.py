@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kedro.io import AbstractDataset
 from kedro_datasets.ibis import FileDataset
 
+from churn.core.errors import ChurnError
 from churn.io.files.delimited import TableError, dialect, explain, is_parquet, opened
 from churn.io.files.places import written_whole
 from churn.io.files.rows import failed, run, run_all
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from churn.core.declaration import Declaration
-
-LEAK_AUC, LEAK_ROWS = 0.99, 50_000
-"""What a draft takes for a leak, and on how many rows: the defaults of data processing."""
+    from churn.core.raw_table.parameters import ProcessingParameters
 
 
 class EngineDataset(FileDataset):  # type: ignore[misc]
@@ -181,11 +180,14 @@ def _spill(connection: Mapping[str, Any]) -> dict[str, str]:
     return {"temp_directory": str(folder)} if connection["backend"] == "duckdb" else {}
 
 
-def declare(path: str, key: str | None = None, target: str | None = None, positive: str | None = None) -> str:
+def declare(
+    path: str, parameters: "ProcessingParameters", key: str | None = None, target: str | None = None, positive: str | None = None
+) -> str:
     """Draft the declaration of the table at `path` as commented YAML.
 
     Args:
         path: a CSV of any dialect or Parquet.
+        parameters: of data processing: what counts as a leak, and on how many rows it is measured.
         key: the column that names the customer; None: found by its values and its name.
         target: the column that says who left; None: found by its name.
         positive: the value of the target that means churned; None: found by its meaning.
@@ -210,16 +212,35 @@ def declare(path: str, key: str | None = None, target: str | None = None, positi
         columns = drafts.draft(found, values, roles)
         declaration = drafts.declaration(columns, roles)
         drafts.refuse_repeated_keys(run("the key", class_counts(raw, declaration))[0], roles)
-        aucs = _leaks(raw, declaration, found[0].rows)
-        columns = drafts.without_leaks(columns, aucs, LEAK_AUC)
-        drafts.declaration(columns, roles)
-        return written(columns, roles, Path(path).name)
+        aucs = _leaks(raw, declaration, found[0].rows, parameters.leak_rows)
+        columns = drafts.without_leaks(columns, aucs, parameters.leak_auc)
+        text = written(columns, roles, Path(path).name)
+        _require_same(text, drafts.declaration(columns, roles), path)
+        return text
     finally:
         raw_dataset.release()
 
 
-def _leaks(raw: "ir.Table", declaration: "Declaration", rows: int) -> dict[str, float]:
+def _leaks(raw: "ir.Table", declaration: "Declaration", rows: int, wanted: int) -> dict[str, float]:
     from churn.core.raw_table.leaks import leak_sample, single_feature_auc
 
-    measured = single_feature_auc(leak_sample(raw, declaration, rows, LEAK_ROWS), declaration)
+    measured = single_feature_auc(leak_sample(raw, declaration, rows, wanted), declaration)
     return {row["feature"]: row["auc"] for row in run("the single-feature AUC", measured)}
+
+
+def _require_same(text: str, drafted: "Declaration", path: str) -> None:
+    """Stop a draft that Kedro would not read as it is meant."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        read: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        same = drafted.parse(read["customers"]) == drafted
+    except (YAMLError, OmegaConfBaseException, ChurnError):
+        same = False
+    if not same:
+        raise TableError(
+            f"{path}: a column name or value cannot be written into a configuration file; Kedro gives ${{...}} a meaning, for one. "
+            "Rename it in the file."
+        )

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, Declaration
+from churn.core.declaration import CHURNED, CUSTOMER_ID, EVENT_TIMESTAMP, SPLIT, TEST, TRAIN, Declaration
 from churn.core.errors import ChurnError, DeclarationError
 from churn.core.lazy_types import Table
 from churn.core.raw_table.breaches import Breach
-from churn.core.raw_table.processing import ProcessingParameters
+from churn.core.raw_table.parameters import ProcessingParameters
 
 Rows = list[dict[str, Any]]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -150,8 +150,8 @@ def summarise(
         "schema_sha256": declaration.sha256,
         "rows_in": checked["rows"],
         "rows_out": rows,
-        "train": by_side["train"]["rows"],
-        "test": by_side["test"]["rows"],
+        TRAIN: by_side[TRAIN]["rows"],
+        TEST: by_side[TEST]["rows"],
         "churn_rate": sum(row["churned"] for row in sides) / rows,
         "sides": {
             side: {**{k: v for k, v in row.items() if k != SPLIT}, "churn_rate": row["churned"] / row["rows"]}
