@@ -111,7 +111,7 @@ def run(url: str, storage: Path, **others: Any) -> dict[str, Any]:
     text = "\n".join((ROOT / "conf/base/catalog" / f"{name}.yml").read_text(encoding="utf-8") for name in ("monitoring",))
     text = text.replace("${globals:storage}", str(storage)).replace("${globals:prediction_log}", url)
     catalog = DataCatalog.from_config(
-        {**yaml.safe_load(text.replace("data/reports/evidently", str(storage / "evidently"))), **MODEL_REFERENCE}
+        {**yaml.safe_load(text.replace("${globals:evidently_workspace}", str(storage / "evidently"))), **MODEL_REFERENCE}
     )
     settings = config.load(ROOT)
     parameters = MonitoringParameters.model_validate(settings.parameters["monitoring"])
