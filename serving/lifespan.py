@@ -11,7 +11,7 @@ from churn.io.predictions.prediction_log import PredictionLog
 from serving import metrics
 from serving.champion.keeper import ChampionKeeper
 from serving.features.breaker import Breaker
-from serving.features.reader import open_reader
+from serving.features.online_store import open_reader
 from serving.features.store_check import StoreCheck
 from serving.group_commit import GroupCommit
 from serving.last_check import LastCheck

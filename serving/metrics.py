@@ -5,6 +5,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from churn.io.processes import runs
+
 _SEVERAL_WORKERS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 """Asked once, as prometheus_client asks when it is imported: importing Feast later sets the variable in a server that has one worker."""
 
@@ -44,18 +46,8 @@ def forget_dead_workers() -> None:
     if _SEVERAL_WORKERS:
         for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
             number = int(file.stem.rpartition("_")[2])
-            if not _lives(number):
+            if not runs(number):
                 multiprocess.mark_process_dead(number)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def exposition() -> bytes:

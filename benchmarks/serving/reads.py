@@ -8,7 +8,7 @@ import numpy as np
 import uvloop
 
 from benchmarks.serving.prepare import FEAST_FILE
-from serving.features.reader import open_reader
+from serving.features.online_store import open_reader
 
 WARM_UP, READS = 500, 10_000
 

@@ -25,6 +25,7 @@ from churn.core.monitoring.table import SCORE
 from churn.core.population.customers import SampleParameters, draw
 from churn.core.population.scenarios import another_unit
 from churn.io.models import registry
+from churn.io.models.registration import Candidate, register
 from churn.io.monitoring import reference
 from churn.io.monitoring.alerts import URLS_VARIABLE
 from churn.io.predictions.gauges import read_gauges
@@ -57,7 +58,7 @@ def versions(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("churn", artifact_location=str(folder / "artifacts")))
     for _ in range(2):
         with mlflow.start_run():
-            registry.register(registry.Candidate(world.model, {"git_sha": "test"}))
+            register(Candidate(world.model, {"git_sha": "test"}))
     drawn = draw(SampleParameters(rows=4000, seed=1))
     frame = pd.DataFrame(drawn.features()).assign(churned=drawn.churned)
     test = frame.iloc[3000:].assign(**{SCORE: world.model.predict(frame.iloc[3000:])})

@@ -17,7 +17,7 @@ from churn.core.decisions.whatif import derive
 from churn.core.modelling.encoding import encode, learn_categories
 from churn.core.modelling.model import ChurnModel, build_model, feature_types
 from churn.io.features import feature_store
-from churn.io.models import promotion, registry
+from churn.io.models import promotion, registration, registry
 from churn.io.models.promotion_record import PromotionRecord
 
 CUSTOMERS = 300
@@ -98,7 +98,7 @@ def register(project: Path, tracking_uri: str, models: list[ChurnModel]) -> None
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("churn", artifact_location=str(project / "data" / "mlflow" / "artifacts")))
     for one in models:
         with mlflow.start_run():
-            registry.register(registry.Candidate(one, {"git_sha": "test"}))
+            registration.register(registration.Candidate(one, {"git_sha": "test"}))
     promotion.promote("1", "for the tests", PromotionRecord(tracking_uri))
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from serving.features.reader import FeastReader, open_reader
+from serving.features.feast_reader import FeastReader
+from serving.features.online_store import open_reader
 from tests.serving import build
 from tests.serving.servers import Server, serve
 

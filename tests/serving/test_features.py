@@ -22,7 +22,9 @@ from serving import metrics
 from serving.features import store_check
 from serving.features.breaker import Breaker
 from serving.features.feast_encoding import decode_timestamp, decode_value, entity_key, entity_key_prefix, entity_value
-from serving.features.reader import EXAMPLES, FeastReader, FeatureReader, MissingFeaturesError, open_reader
+from serving.features.feast_reader import FeastReader
+from serving.features.online_store import open_reader
+from serving.features.reader import EXAMPLES, FeatureReader, MissingFeaturesError
 from serving.features.redis_client import Address, RedisClient, RedisReplyError, pack
 from serving.features.redis_reader import RedisReader, address
 from serving.features.sqlite_reader import SqliteReader

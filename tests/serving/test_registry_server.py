@@ -52,7 +52,7 @@ def register(project: Path, uri: str) -> None:
     """Two versions over HTTP, none of them champion."""
     import mlflow
 
-    from churn.io.models import registry
+    from churn.io.models import registration, registry
 
     declaration = config.load(project).declaration
     rows = build.table(declaration)
@@ -60,7 +60,7 @@ def register(project: Path, uri: str) -> None:
     mlflow.set_experiment("churn")
     for seed in (1, 2):
         with mlflow.start_run():
-            registry.register(registry.Candidate(build.model(declaration, rows, seed), {"git_sha": "test"}))
+            registration.register(registration.Candidate(build.model(declaration, rows, seed), {"git_sha": "test"}))
 
 
 def test_the_champion_comes_over_http_and_its_server_may_go(project: Path, tmp_path: Path):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from churn.io.processes import runs
+
 _log = logging.getLogger(__name__)
 _SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
 
@@ -93,15 +95,5 @@ def _remove_leftovers(live: Path) -> None:
     """Remove the files aside of this process and of those that run no more."""
     for path in live.parent.glob(f".{live.name}.*"):
         owner = path.name.removeprefix(f".{live.name}.").partition("-")[0]
-        if owner.isdigit() and (int(owner) == os.getpid() or not _runs(int(owner))):
+        if owner.isdigit() and (int(owner) == os.getpid() or not runs(int(owner))):
             path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,4 +1,6 @@
-"""The model registry (MLflow): register, load with a hash check, list, tag. Who may move the champion: `churn.io.models.promotion`.
+"""The model registry (MLflow): load with a hash check, list, tag.
+
+Versions are made in `churn.io.models.registration`, the champion is moved in `churn.io.models.promotion`.
 
 Every function takes its client from the process's tracking URI; `connect` sets it outside Kedro
 (inside a Kedro run kedro-mlflow has done so).
@@ -9,8 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,22 +29,10 @@ COMPARED_WITH = "compared_with"
 PROMOTED, AWAITING_APPROVAL = "promoted", "awaiting-approval"
 CUSTOMERS_SHA256, SPLIT_PARAMETERS = "customers_sha256", "split"
 """Lineage: the hash of the processed table, and as JSON who of it was held out for the test."""
-DIGEST = 36
-"""Characters that MLflow takes for the digest of an input."""
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # five small files
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model as training hands it over: with its lineage tags, parameters and validation history."""
-
-    model: "ChurnModel"
-    lineage: dict[str, str]
-    parameters: dict[str, Any] = field(default_factory=dict)
-    history: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,46 +66,6 @@ def connect(tracking_uri: str) -> None:
     import mlflow
 
     mlflow.set_tracking_uri(tracking_uri)
-
-
-def register(candidate: Candidate, source: str | None = None) -> str:
-    """Log the model to the active run, register it and give it the alias `Staging`; the alias is the last step.
-
-    Args:
-        candidate: the model and its lineage.
-        source: where the raw table lies that it was trained on, if that is to be an input of the run.
-
-    Returns:
-        The new version.
-    """
-    import mlflow
-    import mlflow.xgboost
-
-    from churn.core.modelling.model import SPEC_FILE
-
-    model = candidate.model
-    run = mlflow.active_run() or mlflow.start_run()
-    mlflow.log_params(candidate.parameters)
-    _log_history(run.info.run_id, candidate.history)
-    if source is not None:
-        _log_input(candidate, source)
-    example, signature = _signature(model)
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder))
-        logged = mlflow.xgboost.log_model(
-            model.booster,
-            name="model",
-            model_format="ubj",
-            extra_files=[str(Path(folder) / SPEC_FILE)],
-            signature=signature,
-            input_example=example,
-            pip_requirements=_requirements(),
-        )
-    tags = {**candidate.lineage, MODEL_SHA256: model.sha256, RUN_ID: run.info.run_id}
-    registered = mlflow.register_model(logged.model_uri, MODEL_NAME, tags=tags)
-    mlflow.set_tags(candidate.lineage)
-    _client().set_registered_model_alias(MODEL_NAME, STAGING, str(registered.version))
-    return str(registered.version)
 
 
 def load(alias: str) -> RegisteredModel | None:
@@ -157,7 +106,7 @@ def version_entry(number: str) -> Any:
     import mlflow
 
     try:
-        return _client().get_model_version(MODEL_NAME, number)
+        return client().get_model_version(MODEL_NAME, number)
     except mlflow.MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise ChurnError(f"{MODEL_NAME} has no version {number}. `churn status` lists them.") from None
@@ -169,7 +118,7 @@ def aliases() -> dict[str, str]:
     import mlflow
 
     try:
-        found = _client().get_registered_model(MODEL_NAME).aliases
+        found = client().get_registered_model(MODEL_NAME).aliases
     except mlflow.MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
@@ -179,27 +128,26 @@ def aliases() -> dict[str, str]:
 
 def set_alias(alias: str, number: str) -> None:
     """Give an alias to a version, in one call."""
-    _client().set_registered_model_alias(MODEL_NAME, alias, number)
+    client().set_registered_model_alias(MODEL_NAME, alias, number)
 
 
 def tag(number: str, tags: dict[str, str]) -> None:
     """Write tags of a version, and its decision as MLflow's page shows it."""
-    client = _client()
+    mlflow = client()
     for key, value in tags.items():
-        client.set_model_version_tag(MODEL_NAME, number, key, value)
+        mlflow.set_model_version_tag(MODEL_NAME, number, key, value)
     if GATE in tags:
-        client.update_model_version(MODEL_NAME, number, description=f"{tags[GATE]}: {tags.get(GATE_REASON, '')}")
+        mlflow.update_model_version(MODEL_NAME, number, description=f"{tags[GATE]}: {tags.get(GATE_REASON, '')}")
 
 
 def parameters(number: str) -> dict[str, str]:
     """What the run of a version was configured with."""
-    return dict(_client().get_run(version_entry(number).run_id).data.params)
+    return dict(client().get_run(version_entry(number).run_id).data.params)
 
 
 def versions() -> list[VersionStatus]:
     """Every version, newest first."""
-    client = _client()
-    found = client.search_model_versions(f"name='{MODEL_NAME}'", order_by=["version_number DESC"])
+    found = client().search_model_versions(f"name='{MODEL_NAME}'", order_by=["version_number DESC"])
     given = aliases()
     return [
         VersionStatus(
@@ -230,61 +178,11 @@ def _download(number: str, folder: Path) -> None:
         raise ChurnError(f"The files of {MODEL_NAME} version {number} cannot be read ({error}). {advice}") from error
 
 
-def _client() -> Any:
+def client() -> Any:
+    """MLflow's client for the process's tracking server."""
     from mlflow import MlflowClient
 
     return MlflowClient()
-
-
-def _log_history(run_id: str, history: tuple[float, ...]) -> None:
-    """Validation log-loss per boosting round of the run's best member, as autologging would show it."""
-    from mlflow.entities import Metric
-
-    metrics = [Metric("validation_log_loss", value, 0, step) for step, value in enumerate(history)]
-    for start in range(0, len(metrics), 1000):  # MLflow takes at most 1,000 a call
-        _client().log_batch(run_id, metrics[start : start + 1000])
-
-
-def _log_input(candidate: Candidate, source: str) -> None:
-    """The table as an input of the run. By its recorded hash and the declared features: MLflow's own look at a million rows takes 20 s."""
-    import mlflow
-    from mlflow.data.dataset_source_registry import get_dataset_source_from_json
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.types import ColSpec, Schema
-
-    kinds = {"category": "string", "boolean": "boolean", "integer": "long", "number": "double"}
-    schema = Schema([ColSpec(kinds[feature.type], feature.name) for feature in candidate.model.spec.features])
-    place = {"uri": source.replace("s3a://", "s3://")}
-    found = get_dataset_source_from_json(json.dumps(place), "s3" if "://" in source else "local")
-    dataset = MetaDataset(found, "customers", candidate.lineage[CUSTOMERS_SHA256][:DIGEST], schema)  # type: ignore[abstract]  # as MLflow documents it
-    mlflow.log_input(dataset, context="training")
-
-
-def _signature(model: "ChurnModel") -> tuple[Any, Any]:
-    """Encoded golden rows as an input example, and the signature: the codes by feature name, so that no order can be mistaken.
-
-    Of codes, not of categories: MLflow's pyfunc cannot predict with XGBoost's native categories under a signature. As doubles,
-    which pandas and JSON give: under a narrower type MLflow refuses them.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-    from pandas import DataFrame
-
-    example = DataFrame(model.encode(model.spec.golden.rows), columns=list(model.names))
-    return example, ModelSignature(Schema([ColSpec("double", name) for name in model.names]), Schema([ColSpec("float")]))
-
-
-def _requirements() -> list[str]:
-    """What loading the model needs, pinned: inferring it would cost half a minute."""
-    names = ("xgboost-cpu", "xgboost", "numpy", "scipy")
-    return [f"{name}=={found}" for name in names if (found := _version(name))]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _iso(milliseconds: int) -> str:

@@ -8,7 +8,8 @@ from kedro.io import AbstractDataset, DatasetError
 from churn.core.errors import ChurnError
 from churn.io.models import promotion, registry
 from churn.io.models.promotion_record import PromotionRecord
-from churn.io.models.registry import Candidate, RegisteredModel
+from churn.io.models.registration import Candidate, register
+from churn.io.models.registry import RegisteredModel
 
 
 class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None]):
@@ -57,7 +58,7 @@ class RegisteredModelDataset(AbstractDataset[Candidate, RegisteredModel | None])
         """Register the candidate."""
         if self._alias != registry.STAGING:
             raise DatasetError(f"A new version becomes {registry.STAGING}; {self._alias} is moved by the gate.")
-        registry.register(data, self._source)
+        register(data, self._source)
         self._loaded = None
 
     def release(self) -> None:

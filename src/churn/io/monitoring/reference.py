@@ -13,7 +13,7 @@ from kedro.io import AbstractDataset
 from churn.core.declaration import CHURNED, SPLIT, Feature
 from churn.core.errors import ChurnError
 from churn.core.monitoring.table import SCORE, Reference, Sample, columns
-from churn.io.models.registry import MODEL_NAME, RUN_ID, STAGING
+from churn.io.models.registry import MODEL_NAME, RUN_ID, STAGING, client
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -120,16 +120,16 @@ def store(table: ReferenceTable) -> str:
     Returns:
         The file's sha256.
     """
-    client = _client()
-    entry = client.get_model_version(MODEL_NAME, table.version)
+    mlflow = client()
+    entry = mlflow.get_model_version(MODEL_NAME, table.version)
     content = _bytes(table)
     sha256 = hashlib.sha256(content).hexdigest()
     if entry.tags.get(REFERENCE_SHA256) != sha256:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / FILE
             path.write_bytes(content)
-            client.log_artifact(entry.tags[RUN_ID], str(path), FOLDER)
-        client.set_model_version_tag(MODEL_NAME, table.version, REFERENCE_SHA256, sha256)
+            mlflow.log_artifact(entry.tags[RUN_ID], str(path), FOLDER)
+        mlflow.set_model_version_tag(MODEL_NAME, table.version, REFERENCE_SHA256, sha256)
     return sha256
 
 
@@ -142,7 +142,7 @@ def load(version: str) -> Reference | None:
     import mlflow
 
     try:
-        entry = _client().get_model_version(MODEL_NAME, version)
+        entry = client().get_model_version(MODEL_NAME, version)
     except mlflow.MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
@@ -166,7 +166,7 @@ def newest() -> str | None:
     import mlflow
 
     try:
-        entry = _client().get_model_version_by_alias(MODEL_NAME, STAGING)
+        entry = client().get_model_version_by_alias(MODEL_NAME, STAGING)
     except mlflow.MlflowException:
         return None
     return str(entry.version) if REFERENCE_SHA256 in entry.tags else None
@@ -176,7 +176,7 @@ def _download(run_id: str, version: str, folder: str) -> bytes:
     import mlflow
 
     try:
-        return Path(_client().download_artifacts(run_id, f"{FOLDER}/{FILE}", folder)).read_bytes()
+        return Path(client().download_artifacts(run_id, f"{FOLDER}/{FILE}", folder)).read_bytes()
     except (OSError, mlflow.MlflowException) as error:
         raise ChurnError(f"The reference of version {version} cannot be read ({error}). Run `kedro run --pipelines evaluation`.") from error
 
@@ -205,9 +205,3 @@ def _parsed(content: bytes, version: str, sha256: str) -> Reference:
     scored = sides["test"]
     sample = Sample(test, scored[SCORE].to_numpy().astype(float), scored[CHURNED].to_numpy(zero_copy_only=False).astype(bool))
     return Reference(version, features, training, sample, about["importance"], sha256)
-
-
-def _client() -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient()

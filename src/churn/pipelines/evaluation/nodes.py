@@ -19,7 +19,7 @@ from churn.core.lazy_types import DataFrame, Figure
 from churn.core.modelling.baseline import Baseline
 from churn.core.monitoring.parameters import MonitoringParameters
 from churn.core.monitoring.table import SCORE
-from churn.core.raw_table.processing import SplitParameters
+from churn.core.raw_table.parameters import SplitParameters
 from churn.core.split import held_out
 from churn.io.models.registry import CUSTOMERS_SHA256, SPLIT_PARAMETERS, RegisteredModel
 from churn.io.monitoring.reference import ReferenceTable, reference_table

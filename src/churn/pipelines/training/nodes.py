@@ -12,7 +12,8 @@ from churn.core.lazy_types import DataFrame, Figure
 from churn.core.modelling.baseline import Baseline, fit_baseline
 from churn.core.modelling.training import TrainedModel, TrainingParameters, train
 from churn.io.features.feature_store import SERVICE
-from churn.io.models.registry import CUSTOMERS_SHA256, SPLIT_PARAMETERS, Candidate
+from churn.io.models.registration import Candidate
+from churn.io.models.registry import CUSTOMERS_SHA256, SPLIT_PARAMETERS
 
 EXPLAINED = 1000
 """Training rows that the feature importance is averaged over."""
