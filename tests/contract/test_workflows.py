@@ -114,7 +114,7 @@ def test_nobody_is_asked_for_approval_by_an_environment_without_reviewers():
 def test_a_self_hosted_runner_has_what_its_jobs_call():
     """What actions/runner's image has, and what docker/runner.Dockerfile adds (the runner that deploys is a machine of its own)."""
     (added,) = re.findall(r"--no-install-recommends ([\w ]+)", (ROOT / "docker/runner.Dockerfile").read_text())
-    has = {"curl", "jq", "git", "cat", *added.split()}
+    has = {"curl", "jq", "git", "cat", "date", *added.split()}
     own = [step for _, _, job in JOBS if "vars.CHURN_RUNNER" in job.get("runs-on", "") for step in job["steps"]]
     own += [step for path in ACTIONS for step in parsed(path)["runs"]["steps"]]
     lines = [line for step in own for line in step.get("run", "").replace("\\\n", "").splitlines()]
