@@ -11,7 +11,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from tests.serving import build
-from tests.serving.servers import Server
+from tests.serving.servers import START_SECONDS, Server
 
 CASES = int(os.environ.get("CHURN_API_CASES", "750"))
 """For each of the three addresses that take a body: more than 2,000 in all, though some are generated twice and sent once."""
@@ -71,4 +71,4 @@ def test_the_other_addresses_answer_as_documented(schema, server: Server):
     for path in ("/health/live", "/health/ready", "/metrics"):
         case = schema[path]["GET"].Case()
         case.call_and_validate(base_url=server.address, checks=CHECKS)
-    schema["/admin/reload"]["POST"].Case().call_and_validate(base_url=server.address, checks=CHECKS)
+    schema["/admin/reload"]["POST"].Case().call_and_validate(base_url=server.address, checks=CHECKS, timeout=START_SECONDS)
