@@ -65,6 +65,7 @@ class Repository:
         self.edit("sample_data", rows=ROWS)
         self.edit("serving", champion_interval=0.5)
         self.edit("automation", ready_seconds=READY_SECONDS)
+        self.edit("training", threads=1)  # two test workers share the cores; the model does not depend on it
         self.search(**SEARCH)
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("The project")

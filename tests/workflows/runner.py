@@ -107,7 +107,7 @@ class Runner:
         kept = {**self.environment, **known, **context["env"], **given, **{name: str(path) for name, path in files.items()}}
         line = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
         done = subprocess.run(
-            line, cwd=self.root, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False
+            line, cwd=self.root, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800, check=False
         )
         context["env"].update(_read(files["GITHUB_ENV"]))
         return "success" if done.returncode == 0 else "failure", _read(files["GITHUB_OUTPUT"]), done.stdout
