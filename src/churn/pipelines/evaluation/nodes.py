@@ -30,13 +30,13 @@ MODELS = ("challenger", "champion", "baseline")
 logger = logging.getLogger(__name__)
 
 
-def unseen_rows(frame: DataFrame, champion: RegisteredModel | None, customers: Declaration) -> DataFrame:
+def unseen_rows(frame: DataFrame, challenger: RegisteredModel, champion: RegisteredModel | None) -> DataFrame:
     """The test rows that the champion has not trained on either: its training may have held out other customers than this one's.
 
     Raises:
         ChurnError: if there is none.
     """
-    if champion is None or SPLIT_PARAMETERS not in champion.tags or _unfit(champion, customers):
+    if champion is None or SPLIT_PARAMETERS not in champion.tags or _unfit(champion, challenger):
         return frame
     split = SplitParameters.model_validate_json(champion.tags[SPLIT_PARAMETERS])
     unseen = held_out(frame[CUSTOMER_ID], split.test_share)
@@ -53,12 +53,10 @@ def unseen_rows(frame: DataFrame, champion: RegisteredModel | None, customers: D
     return frame[unseen].reset_index(drop=True)
 
 
-def score(
-    frame: DataFrame, challenger: RegisteredModel, champion: RegisteredModel | None, baseline: Baseline, customers: Declaration
-) -> DataFrame:
+def score(frame: DataFrame, challenger: RegisteredModel, champion: RegisteredModel | None, baseline: Baseline) -> DataFrame:
     """The churn probabilities of the test customers by each model; no column `champion` where none can score this table."""
     found = frame[[CUSTOMER_ID, CHURNED]].assign(challenger=challenger.model.predict(frame))
-    if champion is not None and not _unfit(champion, customers):
+    if champion is not None and not _unfit(champion, challenger):
         found["champion"] = champion.model.predict(frame)
     return found.assign(baseline=baseline.predict(frame))
 
@@ -99,7 +97,6 @@ def decide_promotion(
     comparisons: dict[str, Any],
     challenger: RegisteredModel,
     champion: RegisteredModel | None,
-    customers: Declaration,
     parameters: EvaluationParameters,
 ) -> dict[str, Any]:
     """Apply the promotion rules; nothing is moved yet. `customers_sha256` is the hash of the table that the challenger was trained on."""
@@ -110,7 +107,7 @@ def decide_promotion(
             entry.model.sha256,
             predictions[name].to_numpy() if name in predictions else np.empty(0),
             of_model(metrics, name),
-            tuple(_unfit(entry, customers)),
+            tuple(_unfit(entry, challenger)),
         )
         for name, entry in entries.items()
         if entry is not None
@@ -188,6 +185,6 @@ def of_model(metrics: dict[str, float], name: str) -> dict[str, float]:
     return {key.removeprefix(f"{name}_"): value for key, value in metrics.items() if key.startswith(f"{name}_")}
 
 
-def _unfit(entry: RegisteredModel, customers: Declaration) -> list[str]:
-    """What keeps a model from scoring the declared table; nothing if it can."""
-    return misfits(entry.model.spec.features, {feature.name: feature.type for feature in customers.features})
+def _unfit(entry: RegisteredModel, challenger: RegisteredModel) -> list[str]:
+    """What keeps a model from scoring the table that the challenger was trained on; nothing if it can."""
+    return misfits(entry.model.spec.features, {feature.name: feature.type for feature in challenger.model.spec.features})

@@ -14,13 +14,8 @@ def create_pipeline() -> Pipeline:
 
 def _measuring() -> list[Node]:
     return [
-        Node(nodes.unseen_rows, ["test_frame", "champion", "params:customers"], "unseen_frame", name="leave_out_seen_customers"),
-        Node(
-            nodes.score,
-            ["unseen_frame", "challenger", "champion", "baseline_model", "params:customers"],
-            "predictions",
-            name="score_test_customers",
-        ),
+        Node(nodes.unseen_rows, ["test_frame", "challenger", "champion"], "unseen_frame", name="leave_out_seen_customers"),
+        Node(nodes.score, ["unseen_frame", "challenger", "champion", "baseline_model"], "predictions", name="score_test_customers"),
         Node(
             nodes.measure,
             ["predictions", "challenger", "champion", "params:costs"],
@@ -35,7 +30,7 @@ def _measuring() -> list[Node]:
         ),
         Node(
             nodes.decide_promotion,
-            ["predictions", "test_metrics", "comparisons", "challenger", "champion", "params:customers", "params:evaluation"],
+            ["predictions", "test_metrics", "comparisons", "challenger", "champion", "params:evaluation"],
             "decision",
             name="decide",
         ),
