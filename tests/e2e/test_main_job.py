@@ -189,7 +189,7 @@ def test_another_table_after_the_sample_replaces_its_champion_and_can_be_undone(
     newest = status(second)[0]
     assert set(newest["aliases"]) == {"Champion", "Staging"}
     assert f"the champion, version {samples}, was trained on a table with other columns" in newest["gate_reason"]
-    assert "gender is missing" in newest["gate_reason"]
+    assert "SeniorCitizen is missing" in newest["gate_reason"]
     assert run_command(second, "churn", "rollback").returncode == 0
     assert next(entry["version"] for entry in status(second) if "Champion" in entry["aliases"]) == samples
     again = run_command(second, "kedro", "run", "--pipelines", "evaluation")
