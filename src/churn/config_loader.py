@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
-from kedro.framework.project import pipelines
 from kedro.validation import ParameterValidationError, TypeExtractor
 from pydantic import ValidationError
 
@@ -35,6 +34,8 @@ class ReadableConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         return find_mistake(error)
 
     def _mistakes_in_parameters(self) -> ChurnError:
+        from kedro.framework.project import pipelines  # the import sets logging up, and a notebook wants none of it
+
         lines = []
         for section, model in TypeExtractor(dict(pipelines)).extract_types_from_pipelines().items():
             try:
