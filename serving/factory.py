@@ -8,6 +8,7 @@ from starlette.routing import Mount, Route
 
 from churn import config
 from serving.lifespan import lifespan
+from serving.page import PATH as PAGE
 from serving.page import page_proxy
 from serving.settings import Settings, read_settings
 from serving.web import docs_page, health, problems, routes
@@ -46,7 +47,7 @@ def create_app(configuration: config.Config) -> FastAPI:
     docs_page.install(app)
     app.state.page = page_proxy.PageProxy(settings) if settings.parameters.page else None
     if app.state.page is not None:
-        app.router.routes += [Route(page_proxy.PATH, page_proxy.to_page), Mount(page_proxy.PATH, app.state.page)]
+        app.router.routes += [Route(PAGE, page_proxy.to_page), Mount(PAGE, app.state.page)]
     problems.install(app)
     known = frozenset(str(getattr(route, "path", "")) for router in routers for route in router.routes)
     direct = {("POST", route.path): route.app for route in routes.predictions.routes if isinstance(route, DirectRoute)}

@@ -47,13 +47,13 @@ def forget_dead_workers() -> None:
         for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
             number = int(file.stem.rpartition("_")[2])
             if not runs(number):
-                multiprocess.mark_process_dead(number)
+                multiprocess.mark_process_dead(number)  # type: ignore[no-untyped-call]
 
 
 def exposition() -> bytes:
     """The metrics in Prometheus's text format; of all workers where PROMETHEUS_MULTIPROC_DIR is set."""
     if _SEVERAL_WORKERS:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
     return generate_latest()

@@ -97,7 +97,7 @@ class ChampionKeeper:
 
     async def _take_up(self, found: Registered) -> Look | None:
         """The registry's champion against the one that serves, the one refused and the files kept here; None as `_poll`."""
-        if self.current is not None and found == (self.current.version, self.current.sha256):
+        if self.current is not None and (found.version, found.sha256) == (self.current.version, self.current.sha256):
             return self._unchanged(found.version)
         if found.version == self._refused[0] and time.monotonic() < self._refused[1]:
             return Look(False, self.problems[CHAMPION])

@@ -5,6 +5,7 @@ and the protobuf wire format of `feast.types.Value`. A contract test holds this 
 """
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -88,7 +89,7 @@ def _text(raw: bytes) -> str:
     return raw[start:].decode()
 
 
-_READERS = {
+_READERS: dict[bytes, Callable[[bytes], Any]] = {
     b"\x12": _text,
     b"\x18": lambda raw: _signed(_varint(raw, 1)[0]),
     b"\x20": lambda raw: _signed(_varint(raw, 1)[0]),

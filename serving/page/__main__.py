@@ -116,8 +116,8 @@ def _theme() -> Any:
     """Quiet labels, and the visitor's own fonts: nothing is loaded for them."""
     import gradio as gr
 
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    theme = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **fonts)
+    text, code = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
+    theme = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=text, font_mono=code)
     quiet = {"block_title_background_fill": "none", "block_title_text_color": "*body_text_color", "block_title_padding": "0"}
     return theme.set(**quiet, input_border_width="1px", input_border_color="*neutral_300")
 

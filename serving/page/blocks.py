@@ -40,7 +40,7 @@ class _Customer:
     effect: "gr.HTML"
 
     @property
-    def outputs(self) -> "list[gr.components.Component]":
+    def outputs(self) -> "list[gr.blocks.Block]":
         """What a look-up fills in."""
         return [self.found, self.message, self.result, self.risk, self.reasons, self.facts, self.effect, *self.inputs]
 
@@ -54,6 +54,7 @@ def build(handlers: Handlers, needs_key: bool) -> "gr.Blocks":
     """
     import gradio as gr
 
+    page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
         gr.HTML(_INTRO)
         key = gr.State(None)
@@ -129,8 +130,7 @@ def _input(control: Control) -> "gr.components.Component":
 
     common: dict[str, Any] = {"label": control.label, "elem_id": f"try-{control.column}", "min_width": 160, "interactive": True}
     if control.kind == "number":
-        limits = {"minimum": control.minimum, "maximum": control.maximum, "precision": 0 if control.whole else None}
-        return gr.Number(**common, **limits)
+        return gr.Number(minimum=control.minimum, maximum=control.maximum, precision=0 if control.whole else None, **common)
     if control.kind == "yes-no":
         return gr.Radio(list(control.options), **common)
     return gr.Dropdown(list(control.options), allow_custom_value=control.open, value=None, **common)
@@ -186,7 +186,7 @@ def _update(control: Control, before: dict[str, Any]) -> Any:
     if control.column not in before:  # not a feature of the model in service
         return gr.update(value=None, interactive=False)
     shown = before[control.column]
-    options = {} if control.kind == "number" else {"choices": control.options_with(shown)}
+    options: dict[str, Any] = {} if control.kind == "number" else {"choices": control.options_with(shown)}
     return gr.update(value=shown, interactive=True, **options)
 
 

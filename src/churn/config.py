@@ -60,7 +60,8 @@ class Config:
 
     def path(self, location: str) -> str:
         """A location of the configuration as an absolute path; URLs stay as they are."""
-        return rooted(location, self.root)
+        absolute: str = rooted(location, self.root)
+        return absolute
 
 
 SQLITE = "sqlite:///"

@@ -13,7 +13,7 @@ from churn import config
 from churn.core.errors import ChurnError, find_mistake, mistakes
 
 
-class ReadableConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
+class ReadableConfigLoader(OmegaConfigLoader):
     """Registered in settings.py; the first that Kedro makes in a run. From then on users' mistakes print without a traceback."""
 
     def __init__(self, conf_source: str, env: str | None = None, runtime_params: dict[str, Any] | None = None, **options: Any):

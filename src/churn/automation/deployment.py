@@ -148,7 +148,7 @@ def smoke_test(url: str, customer_id: str, version: str | None) -> dict[str, Any
         ChurnError: if there is no answer, no probability in it, or another version has made it.
     """
     try:
-        found = _ask(f"{url}/predict", {"customer_id": customer_id})
+        found: dict[str, Any] = _ask(f"{url}/predict", {"customer_id": customer_id})
     except (OSError, ValueError) as error:
         raise ChurnError(f"The API at {url} does not predict: {error}.") from None
     if not 0 <= found["churn_probability"] <= 1 or version not in (None, found["model"]["version"]):

@@ -104,4 +104,5 @@ def _as_stattest(columns: tuple[ColumnDrift, ...], floor: float) -> str:
     found = {column.column: (column.psi, column.drifted) for column in columns}
     test = StatTest("churn_drift", MEASURE, [ColumnType.Numerical, ColumnType.Categorical], floor)
     register_stattest(test, lambda reference, current, kind, threshold: found[reference.name])  # noqa: ARG005  # Evidently's signature
-    return test.name
+    name: str = test.name
+    return name
