@@ -81,8 +81,8 @@ data-put: install ## the raw table into the stack
 viz: install     ## the graph of the pipelines, on port 4141
 	@$(BIN)/kedro viz run
 
-bench: install   ## the benchmarks (minutes to an hour)
+bench: install   ## the benchmarks (some hours)
 	@$(BIN)/python -m benchmarks
 
-clean:           ## remove what runs have produced; the raw table stays
+clean:           ## remove what runs have produced; the raw table and data/serving stay
 	rm -rf data/processed/* data/features/* data/models/* data/reports/* data/mlflow data/sample

@@ -72,6 +72,7 @@ def entry(number: int) -> HistoryEntry:
         model_version="1",
         status="alert" if broken else "ok",
         action="fix-data" if broken else "none",
+        broken=broken,
         shown=("unit:MonthlyCharges",) if broken else (),
     )
 

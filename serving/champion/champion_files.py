@@ -41,7 +41,8 @@ def remember(root: Path, champion: Verified) -> None:
     part.replace(root / NOTE)
     kept = model_folder(root, champion.sha256)
     os.utime(kept)
-    folders = sorted((root / "champions").iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    whole = [folder for folder in (root / "champions").iterdir() if not folder.name.startswith(".")]  # not another worker's half
+    folders = sorted(whole, key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in folders[_KEPT:]:
         if folder != kept:
             shutil.rmtree(folder, ignore_errors=True)

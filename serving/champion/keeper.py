@@ -206,7 +206,8 @@ class ChampionKeeper:
         self._refused = (version, time.monotonic() + self._settings.parameters.champion_retry)
         if self.current is None and (found := champion_files.last_verified(self._settings.champion_folder)) is not None:
             look = await self._load(found)
-            self.problems[CHAMPION] = f"version {version or 'unknown'} was refused: {reason} (version {found.version} serves)"
+            serving = "none serves" if self.current is None else f"version {found.version} serves"
+            self.problems[CHAMPION] = f"version {version or 'unknown'} was refused: {reason} ({serving})"
             self._refused = (version, time.monotonic() + self._settings.parameters.champion_retry)
             return look or Look(False, detail)
         return Look(False, detail)

@@ -4,17 +4,17 @@ An MLflow server is asked over its REST API, a SQLite tracking store by SQL; for
 here, and the child asks MLflow.
 """
 
-import base64
 import json
-import os
 import sqlite3
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
 from churn.config import SQLITE
+from churn.io.connections import credentials, without_secret
 from churn.io.models.registry import CHAMPION, MODEL_NAME, MODEL_SHA256
 
 _SECONDS = 3.0
@@ -56,9 +56,10 @@ def registered_champion(tracking_uri: str) -> Registered | None:
 def _ask_server(address: str) -> Registered | None:
     """Source: MLflow REST API, "Get Model Version by Alias"."""
     question = urllib.parse.urlencode({"name": MODEL_NAME, "alias": CHAMPION})
-    request = urllib.request.Request(f"{address.rstrip('/')}/api/2.0/mlflow/registered-models/alias?{question}", headers=_credentials())  # noqa: S310
+    place = f"{without_secret(address).rstrip('/')}/api/2.0/mlflow/registered-models/alias?{question}"
+    request = urllib.request.Request(place, headers=credentials(address))  # noqa: S310 - http(s), checked above
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - http(s), checked above
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             found = json.load(answer)["model_version"]
             tags = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
             return Registered(str(found["version"]), tags.get(MODEL_SHA256))
@@ -66,7 +67,7 @@ def _ask_server(address: str) -> Registered | None:
         if _is_absent(error):
             return None
         raise UnreachableError(f"the registry answered {error.code}") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, HTTPException, ValueError, KeyError) as error:
         raise UnreachableError(f"the registry does not answer: {error}") from None
 
 
@@ -77,16 +78,6 @@ def _is_absent(error: urllib.error.HTTPError) -> bool:
     except (ValueError, AttributeError, OSError):
         return False
     return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-
-
-def _credentials() -> dict[str, str]:
-    """As MLflow's client takes them from the environment."""
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return {"Authorization": f"Bearer {token}"}
-    name, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    if name is None or password is None:
-        return {}
-    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
 def _ask_sqlite(path: Path) -> Registered | None:

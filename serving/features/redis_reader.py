@@ -36,7 +36,7 @@ def address(online: dict[str, Any]) -> Address | None:
     host, _, port = nodes[0].partition(":")
     if port and not port.isdigit():
         raise ChurnError(f"The Redis address {nodes[0]!r} is not host:port. Feast takes no IPv6 address: name the host.")
-    texts = {name: str(options[name]) for name in ("username", "password") if options.get(name) is not None}
+    texts = {name: str(options[name]) for name in ("username", "password") if options.get(name) not in (None, "")}
     return Address(host, int(port or 6379), db=int(options.get("db", 0)), tls=bool(options.get("ssl", False)), **texts)
 
 

@@ -9,10 +9,8 @@ from typing import Any
 import click
 
 from churn import config, preflight
+from churn.config import RAW
 from churn.core.errors import ChurnError
-
-RAW = "raw_customers"
-"""The raw table's name in the catalog."""
 
 
 class _Commands(click.Group):
@@ -53,8 +51,8 @@ def fetch(url: str | None) -> None:
 
     settings = config.load()
     preflight.require(preflight.of_storage(settings), settings)
-    destination = settings.path(settings.settings["raw_customers"])
-    fetch_telco(destination, **({"url": url} if url else {}))
+    destination, note = (config.dataset_path(settings, name) for name in (RAW, "sample_note"))
+    fetch_telco(destination, note=note, **({"url": url} if url else {}))
     click.echo(f"IBM's telco table (Apache-2.0) is at {settings.settings['raw_customers']}. Next: make run")
 
 

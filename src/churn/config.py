@@ -18,6 +18,8 @@ from churn.core.errors import ChurnError, mistakes
 
 BASE = "base"
 LOCAL = "local"
+RAW = "raw_customers"
+"""The raw table in the catalog."""
 Section = TypeVar("Section", bound=BaseModel)
 
 
@@ -140,12 +142,15 @@ def declared_in(config: Config, section: str) -> Path | None:
 
 
 def _merge(folders: Sequence[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:
-    merged = _read(folders, pattern, settings)
-    try:
-        resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
-    except OmegaConfBaseException as error:
-        raise ChurnError(f"{' and '.join(map(str, folders))}: {pattern.rstrip('*')} cannot be resolved: {_first_line(error)}.") from None
-    return {str(key): value for key, value in resolved.items()} if isinstance(resolved, dict) else {}
+    """Every folder's references are resolved within it, as Kedro does: what `base` builds from a key stays with base's key."""
+    merged: dict[str, Any] = {}
+    for folder in folders:
+        try:
+            resolved = OmegaConf.to_container(OmegaConf.create(_read([folder], pattern, settings)), resolve=True)
+        except OmegaConfBaseException as error:
+            raise ChurnError(f"{folder}: {pattern.rstrip('*')} cannot be resolved: {_first_line(error)}.") from None
+        merged |= {str(key): value for key, value in resolved.items()} if isinstance(resolved, dict) else {}
+    return merged
 
 
 def _read(folders: Sequence[Path], pattern: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -105,6 +105,9 @@ def test_sample_keeps_bytes_order_and_most_of_its_rows(tmp_path: Path) -> None:
     raw_sample.write_sample(table, sample, 50)
     assert sum(row in sample.read_bytes() for row in kept) >= 49
     assert raw_sample.write_sample(table, sample, 10_000) == 501
+    table.write_bytes(b"id,text\r\n1,one\r\n2,two")
+    raw_sample.write_sample(table, sample)
+    assert sample.read_bytes() == b"id,text\r\n1,one\r\n2,two\r\n"
 
 
 def test_sample_of_no_table_is_refused(tmp_path: Path) -> None:
@@ -166,6 +169,29 @@ def test_a_version_of_the_table_is_pushed_and_pulled(checkout: Path, s3: S3) -> 
     assert table.read_bytes() == content
     for path in (checkout / ".dvc" / "config", *checkout.rglob("*.dvc")):
         assert path.is_dir() or s3.secret not in path.read_text()
+
+
+def test_the_training_job_finds_a_table_that_lies_elsewhere(checkout: Path, s3: S3) -> None:
+    for file, text in ((".dvc/config", f"s3://{s3.bucket('dvc')}"), ("conf/base/globals.yml", "data/tables/churn.csv")):
+        path = checkout / file
+        path.write_text(path.read_text().replace("s3://dvc", text).replace("${storage}/raw/churn.csv", text))
+    table = checkout / "data" / "tables" / "churn.csv"
+    table.parent.mkdir()
+    table.write_bytes(b"id,Churn\n1,No\n2,Yes\n")
+    data(checkout, s3, "push")
+    table.unlink()
+
+    def job(*options: str) -> subprocess.CompletedProcess[str]:
+        line = [str(BIN / "python"), "-m", "churn.automation", "table", *options]
+        kept = {key: value for key, value in activated().items() if not key.startswith("AWS_")}
+        return subprocess.run(line, cwd=checkout, env={**kept, **s3.environment}, capture_output=True, text=True, check=False)
+
+    done = job()
+    assert "The raw table is the version of data/tables/churn.csv.dvc." in done.stdout, done.stderr
+    assert table.read_bytes() == b"id,Churn\n1,No\n2,Yes\n"
+    refused = job("--sample")
+    assert refused.returncode != 0
+    assert "mend `raw_customers` in conf/sample/globals.yml" in refused.stderr
 
 
 def test_no_keys_is_said_before_anything_is_done(checkout: Path, s3: S3) -> None:

@@ -55,19 +55,19 @@ def write_sample(places: tuple[Path, Path]) -> None:
 
 
 def test_a_good_download_takes_the_place(server: str, places: tuple[Path, Path]) -> None:
-    assert fetch_telco(places[0], url=f"{server}/table.csv", sha256=SHA256)
+    assert fetch_telco(*places, url=f"{server}/table.csv", sha256=SHA256)
     assert places[0].read_bytes() == TABLE
     assert left(places) == ["churn.csv"]
 
 
 def test_nothing_is_fetched_twice(server: str, places: tuple[Path, Path]) -> None:
-    fetch_telco(places[0], url=f"{server}/table.csv", sha256=SHA256)
-    assert not fetch_telco(places[0], url=f"{server}/missing.csv", sha256=SHA256)
+    fetch_telco(*places, url=f"{server}/table.csv", sha256=SHA256)
+    assert not fetch_telco(*places, url=f"{server}/missing.csv", sha256=SHA256)
 
 
 def test_a_sample_gives_way_and_its_note_goes(server: str, places: tuple[Path, Path]) -> None:
     write_sample(places)
-    fetch_telco(places[0], url=f"{server}/table.csv", sha256=SHA256)
+    fetch_telco(*places, url=f"{server}/table.csv", sha256=SHA256)
     assert places[0].read_bytes() == TABLE
     assert left(places) == ["churn.csv"]
 
@@ -83,7 +83,7 @@ def test_a_sample_gives_way_and_its_note_goes(server: str, places: tuple[Path, P
 def test_a_bad_download_leaves_the_sample_as_it_was(server: str, places: tuple[Path, Path], path: str, sha256: str, message: str) -> None:
     write_sample(places)
     with pytest.raises(ChurnError, match=r"churn\.csv|Nothing was written") as error:
-        fetch_telco(places[0], url=server + path, sha256=sha256)
+        fetch_telco(*places, url=server + path, sha256=sha256)
     assert message in str(error.value)
     assert places[0].read_bytes() == b"a sample"
     assert left(places) == ["churn.csv", "sample.json"]
@@ -93,7 +93,7 @@ def test_a_users_file_is_never_replaced(server: str, places: tuple[Path, Path]) 
     write_sample(places)
     places[0].write_bytes(b"a sample, edited by its owner")
     with pytest.raises(ChurnError, match="left alone"):
-        fetch_telco(places[0], url=f"{server}/table.csv", sha256=SHA256)
+        fetch_telco(*places, url=f"{server}/table.csv", sha256=SHA256)
     assert places[0].read_bytes() == b"a sample, edited by its owner"
 
 
@@ -106,7 +106,7 @@ def test_a_file_put_there_during_the_download_is_never_replaced(places: tuple[Pa
     with ThreadingHTTPServer(("127.0.0.1", 0), Late) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         with pytest.raises(ChurnError, match="left alone"):
-            fetch_telco(places[0], url=f"http://127.0.0.1:{http.server_port}/table.csv", sha256=SHA256)
+            fetch_telco(*places, url=f"http://127.0.0.1:{http.server_port}/table.csv", sha256=SHA256)
         http.shutdown()
     assert places[0].read_bytes() == b"just exported"
     assert left(places) == ["churn.csv"]
@@ -116,19 +116,19 @@ def test_no_server_is_one_message(places: tuple[Path, Path]) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         closed = http.server_port
     with pytest.raises(ChurnError, match=r"could not be fetched: .*refused.* proxy settings .*sample_data"):
-        fetch_telco(places[0], url=f"http://127.0.0.1:{closed}/table.csv", sha256=SHA256)
+        fetch_telco(*places, url=f"http://127.0.0.1:{closed}/table.csv", sha256=SHA256)
     assert left(places) == []
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/table.csv"])
 def test_other_schemes_are_refused(places: tuple[Path, Path], url: str) -> None:
     with pytest.raises(ChurnError, match="http or https"):
-        fetch_telco(places[0], url=url, sha256=SHA256)
+        fetch_telco(*places, url=url, sha256=SHA256)
 
 
 def test_a_parquet_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChurnError, match=r"end in \.csv"):
-        fetch_telco(tmp_path / "churn.parquet", sha256=SHA256)
+        fetch_telco(tmp_path / "churn.parquet", tmp_path / "sample.json", sha256=SHA256)
 
 
 def test_the_address_is_pinned_to_a_commit() -> None:
@@ -145,6 +145,6 @@ def test_the_note_may_lie_elsewhere(server: str, tmp_path: Path) -> None:
     note.parent.mkdir()
     table.write_bytes(b"a sample")
     note.write_text(json.dumps({"sample": True, "sha256": hashlib.sha256(b"a sample").hexdigest()}))
-    fetch_telco(table, url=f"{server}/table.csv", sha256=SHA256, note=note)
+    fetch_telco(table, note, url=f"{server}/table.csv", sha256=SHA256)
     assert table.read_bytes() == TABLE
     assert not note.exists()

@@ -94,7 +94,7 @@ def test_windows_on_broken_data_are_left_out_of_the_second_look(world: World) ->
     times = pd.date_range(START, periods=3000, freq="min")
     log = pd.DataFrame({"predicted_at": times, "features_as_of": times, "features": features, "probability": 0.2, "model_version": "1"})
     logged, none = LoggedWindow(log, 0, Traffic(newest=times[-1])), log.head(0).assign(churned=[])
-    broken = entry(0, action="fix-data").model_copy(update={"start": times[1500], "end": times[1999]})
+    broken = entry(0).model_copy(update={"broken": True, "start": times[1500], "end": times[1999]})
     for history, first_row, rows in (([], 0, 3000), ([broken], 0, 2500)):
         pooled = assemble(logged, none, world.reference, history, world.parameters).pooled
         assert pooled is not None
@@ -191,11 +191,21 @@ def test_a_silent_service_alerts_with_any_number_of_customers(world: World, rows
     assert "service down" in alert_title(found)
 
 
+@pytest.mark.parametrize(("case", "broken"), [(cases.BEHAVIOUR, False), (cases.BROKEN[0], True)], ids=["behaviour", "broken"])
+def test_a_silent_service_says_nothing_of_the_data_that_it_was_asked_with(world: World, case: Case, broken: bool) -> None:
+    sample = next(iter(stream(world, case, 1000, 1, 3)))[0]
+    found = verdict_on(world, sample, labelled=sample, labelled_of=len(sample), traffic=service(silent_days=8))
+    assert "silence:" in keys(found)
+    assert [entry.broken for entry in remember([], found, (), 9)] == [broken]
+    assert any(finding.check == "measured" for finding in found.alerts) is not broken
+
+
 def test_a_volume_out_of_the_usual_is_watched(world: World) -> None:
     for counts, seen in (
         ((70, 700, 700, 700), True),
         ((7000, 700, 700, 700), True),
         ((500, 700, 700, 700), False),
+        ((700, 700, 100, 0), False),  # the log begins in the third period
         ((70, 700, 0, 0), False),
     ):
         for rows in (50, 1000):

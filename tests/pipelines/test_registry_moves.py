@@ -127,6 +127,17 @@ def test_a_move_by_other_means_is_put_on_record_and_kept(record):
     assert champions() == ("2", "4")
 
 
+def test_a_champion_that_somebody_took_away_is_noted_though_who_notes_it_dies(record):
+    registry.client().delete_registered_model_alias(registry.MODEL_NAME, CHAMPION)
+    with record.lease("who dies") as token:
+        noted = {"action": promotion.OUTSIDE, "from_version": "1", "to_version": None, "previous": None}
+        record.begin(token, {**noted, "who": "unknown", "reason": "moved by other means", "tags": {}})
+    promotion.settle(record)
+    assert changes(record)[1:] == [("outside", "1", None, "done")]
+    gate(record, "2")
+    assert champions()[0] == "2"
+
+
 STEPS = ("begin", "tag", PREVIOUS, CHAMPION, "finish")
 
 

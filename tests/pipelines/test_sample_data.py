@@ -77,6 +77,15 @@ def test_the_csv_has_the_telco_schema_and_texts(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"\d+(\.\d\d?)?", row["MonthlyCharges"]) for row in table)
 
 
+def test_its_first_customer_is_the_example_of_the_api_and_of_the_docs(tmp_path: Path) -> None:
+    from serving.web.openapi import OF_THE_SAMPLE
+
+    first = rows(run(tmp_path, rows=10))[0]["customerID"]
+    assert first == OF_THE_SAMPLE
+    for page in ("api.md", "containers.md"):
+        assert f'"customer_id": "{first}"' in (ROOT / "docs" / page).read_text(encoding="utf-8"), page
+
+
 def test_first_month_customers_have_blank_total_charges(tmp_path: Path) -> None:
     new = [row["TotalCharges"] for row in rows(run(tmp_path, rows=10_000)) if row["tenure"] == "0"]
     assert new

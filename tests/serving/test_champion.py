@@ -1,9 +1,11 @@
 """Finding, checking and swapping the champion: with a real registry, and damage that is really there."""
 
 import asyncio
+import base64
 import collections
 import contextlib
 import http.client
+import http.server
 import itertools
 import json
 import math
@@ -85,6 +87,31 @@ def test_a_registry_that_is_not_there_and_one_that_only_mlflow_can_ask(tmp_path:
         registry_poll.registered_champion("postgresql://nobody@localhost/x")
     with pytest.raises(registry_poll.UnreachableError):
         registry_poll.registered_champion("http://127.0.0.1:1")
+
+
+def test_a_name_and_password_in_the_registrys_address_are_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, str | None]] = []
+
+    class Registry(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.headers["Host"], self.headers["Authorization"]))
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    for name in ("TOKEN", "USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever).start()
+        place = f"127.0.0.1:{server.server_port}"
+        with pytest.raises(registry_poll.UnreachableError, match="answered 500"):
+            registry_poll.registered_champion(f"http://me:secret@{place}")
+        server.shutdown()
+    assert asked == [(place, "Basic " + base64.b64encode(b"me:secret").decode())]
+    with pytest.raises(registry_poll.UnreachableError) as told:
+        registry_poll.registered_champion("http://me:secret@localhost:none")
+    assert "secret" not in str(told.value)
 
 
 RATE, FLIPS, CLIENTS = 100, 20, 16
@@ -264,6 +291,10 @@ def test_only_the_newest_champions_are_kept(tmp_path: Path):
         champion_files.remember(tmp_path, champion_files.Verified(str(number), sha))
     assert champion_files.last_verified(tmp_path) == champion_files.Verified("5", "5" * 64)
     assert sorted(path.name[0] for path in (tmp_path / "champions").iterdir()) == ["3", "4", "5"]
+    for number in range(3):  # what other workers are about to put in place
+        (tmp_path / "champions" / f".{'5' * 64}.{number}").mkdir()
+    champion_files.remember(tmp_path, champion_files.Verified("5", "5" * 64))
+    assert len(list((tmp_path / "champions").iterdir())) == 6
     assert json.loads((tmp_path / champion_files.NOTE).read_text())["version"] == "5"
 
 

@@ -161,6 +161,7 @@ def test_other_stores_and_unknown_options_take_feasts_public_call(tmp_path: Path
     monkeypatch.setenv("REDIS", "cache:6380,db=2,password=007,ssl=true")
     assert isinstance(opened(online_store={"type": "redis", "connection_string": "${REDIS}"}), RedisReader)
     assert address({"connection_string": os.environ["REDIS"]}) == Address("cache", 6380, db=2, password="007", tls=True)
+    assert address({"connection_string": "a:1,password="}) == Address("a", 1), "no password is none to send"
     assert isinstance(opened(online_store={"type": "redis", "connection_string": "a:1,ssl_ca_certs=/x"}), FeastReader)
     with pytest.raises(ChurnError, match="IPv6"):
         opened(online_store={"type": "redis", "connection_string": "::1:6379,db=2"})
@@ -312,11 +313,11 @@ def test_an_incomplete_customer_is_told_apart_and_spoils_nobodys_batch(project: 
 
 def test_large_batches_at_once_do_not_look_like_a_dead_store(project: Path):
     """20 batches of 1,000 ids: each is answered, and the breaker stays closed."""
-    edit(project / "conf" / "base" / "parameters" / "serving.yml", prediction_log={"timeout": 60})
+    edit(project / "conf" / "base" / "parameters" / "serving.yml", prediction_log={"timeout": 60, "queue": 100_000})
     customers = (build.customer_ids() * 4)[:1000]
     with serve(project) as server, ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: server.post("/predict/batch", {"customer_ids": customers}), range(20)))
-        assert {answer.status for answer in answers} == {200}
+        assert [answer.text for answer in answers if answer.status != 200] == []
         assert 'kind="feature-store-down"' not in server.get("/metrics").text
 
 

@@ -178,6 +178,9 @@ def test_a_prediction_is_a_probability_by_the_version(api: str, monkeypatch: pyt
     Api.prediction = (200, good)
     assert smoke_test(api, "c", "7") == good
     assert Api.keys[-1] == "a-secret-of-the-tests"
+    monkeypatch.setenv("CHURN_API_KEYS", f"predict:sha256={'0' * 64}, predict:a-later-key")
+    smoke_test(api, "c", "7")
+    assert Api.keys[-1] == "a-later-key", "the API knows keys by their hash alone, which nobody can send"
     for bad in ({**good, "churn_probability": 1.5}, {**good, "model": {"version": "6"}}):
         Api.prediction = (200, bad)
         with pytest.raises(ChurnError, match="not a probability by version 7"):

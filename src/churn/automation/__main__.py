@@ -11,12 +11,10 @@ import click
 
 from churn import config, preflight
 from churn.automation import deployment, report, watch
-from churn.config import Config
+from churn.config import RAW, Config
 from churn.core.errors import ChurnError
 from churn.io.files import places
 
-POINTER, SAMPLE_POINTER = Path("data/raw/churn.csv.dvc"), Path("data/raw/churn_sample.csv.dvc")
-"""DVC's pointers to the version of the raw table and of a sample of it, where the table is versioned."""
 SAMPLE_ENVIRONMENT = "sample"
 """The environment in conf/ that reads the sample and writes to files of its own."""
 
@@ -37,14 +35,13 @@ def table(sample: bool) -> None:
         _check_sample(config.project_root())
         return
     settings = _answering()
-    target = settings.path(settings.settings["raw_customers"])
-    if (settings.root / POINTER).exists():
-        _run("dvc", "pull", str(POINTER))
-        pulled = settings.root / POINTER.with_suffix("")
-        if places.is_remote(target):
+    target, versioned = config.dataset_path(settings, RAW), _versioned_table(settings.root)
+    if pointer := _pointer(versioned, settings.root):
+        _run("dvc", "pull", pointer)
+        if target != str(versioned):
             system, path = places.filesystem(target)
-            system.put_file(str(pulled), path)
-        click.echo(f"The raw table is the version of {POINTER}.")
+            system.put_file(str(versioned), path)
+        click.echo(f"The raw table is the version of {pointer}.")
     elif places.exists(target):
         click.echo(f"The raw table is {target}, as it was.")
     else:
@@ -54,12 +51,32 @@ def table(sample: bool) -> None:
 
 def _check_sample(root: Path) -> None:
     """A broken version of the table is found out before the whole of it is downloaded."""
-    if not (root / SAMPLE_POINTER).exists():
-        click.echo(f"There is no {SAMPLE_POINTER}: the contract is checked on the table itself.")
+    table = _versioned_table(root)
+    sample = table.with_name(f"{table.stem}_sample{table.suffix}")  # as docker/data.sh names it
+    pointer = _pointer(sample, root)
+    if pointer is None:
+        click.echo(f"There is no version of {os.path.relpath(sample, root)}: the contract is checked on the table itself.")
         return
-    _run("dvc", "pull", str(SAMPLE_POINTER))
+    checked = config.dataset_path(config.load(root, SAMPLE_ENVIRONMENT), RAW)
+    if checked != str(sample):
+        raise ChurnError(
+            f"The sample is {sample}, and the environment {SAMPLE_ENVIRONMENT!r} reads {checked}: "
+            f"mend `raw_customers` in conf/{SAMPLE_ENVIRONMENT}/globals.yml."
+        )
+    _run("dvc", "pull", pointer)
     _run("kedro", "run", "--env", SAMPLE_ENVIRONMENT, "--pipelines", "data_processing")
-    click.echo(f"The sample of {SAMPLE_POINTER} keeps the contract.")
+    click.echo(f"The sample of {pointer} keeps the contract.")
+
+
+def _versioned_table(root: Path) -> Path:
+    """Where DVC keeps the raw table: its place on this machine, whichever environment the pipelines run in."""
+    return Path(config.dataset_path(config.load(root, config.LOCAL), RAW))
+
+
+def _pointer(file: Path, root: Path) -> str | None:
+    """DVC's pointer to the version of a file, from the project's folder; None where the file is not versioned."""
+    pointer = file.with_name(f"{file.name}.dvc")
+    return os.path.relpath(pointer, root) if pointer.exists() else None
 
 
 @cli.command()
@@ -179,7 +196,7 @@ def _answering() -> Config:
 
 
 def _parameters(settings: Config) -> watch.AutomationParameters:
-    return watch.AutomationParameters.model_validate(settings.parameters.get("automation", {}))
+    return settings.section("automation", watch.AutomationParameters)
 
 
 def _commit() -> str:

@@ -186,9 +186,10 @@ def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
 
 
 def _key() -> dict[str, str]:
-    """The key for predictions, out of CHURN_API_KEYS (role:key, separated by commas)."""
-    keys = dict(entry.split(":", 1) for entry in os.environ.get("CHURN_API_KEYS", "").split(",") if ":" in entry)
-    return {"X-API-Key": keys["predict"]} if "predict" in keys else {}
+    """A key for predictions, out of CHURN_API_KEYS (docs/api.md); one of which only the hash is known is of no use here."""
+    entries = (entry.strip().partition(":") for entry in os.environ.get("CHURN_API_KEYS", "").split(","))
+    keys = [key for scope, _, key in entries if scope == "predict" and not key.startswith("sha256=")]
+    return {"X-API-Key": keys[0]} if keys else {}
 
 
 def _settings(file: Path) -> dict[str, str]:

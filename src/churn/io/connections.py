@@ -71,6 +71,22 @@ def without_secret(url: str) -> str:
     return f"{parts.scheme.partition('+')[0]}://{user}{place}{parts.path}"
 
 
+def credentials(address: str) -> dict[str, str]:
+    """The headers that tell an MLflow server who asks: as MLflow's client takes them, from the address or the environment."""
+    import base64
+    import os
+    from urllib.parse import unquote, urlsplit
+
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    parts = urlsplit(address)
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME") or unquote(parts.username or "")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or unquote(parts.password or "")
+    if not (name and password):
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
 def _port(parts: Any) -> str:
     try:
         return f":{parts.port}" if parts.port else ""

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from churn.io.connections import SECONDS, STARTED, Service, said, without_secret
+from churn.io.connections import SECONDS, STARTED, Service, credentials, said, without_secret
 from churn.io.files.places import s3_endpoint
 
 
@@ -37,7 +37,7 @@ def _mlflow_problem(service: Service) -> str | None:
 
     address = without_secret(service.address)
     question = f"{address.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
-    request = urllib.request.Request(question, headers=_credentials(service.address))  # noqa: S310 - http(s) by its caller
+    request = urllib.request.Request(question, headers=credentials(service.address))  # noqa: S310 - http(s) by its caller
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             json.load(answer)
@@ -66,21 +66,6 @@ def _mlflow_refusal(service: Service, address: str, error: Any) -> str | None:
     if error.code >= 500:  # noqa: PLR2004
         return said(service, address, f"answers {error.code}", "Its own database or object store may be down: look at its log.")
     return said(service, address, f"answers {error.code}", f"Another program may answer there: check {service.setting}.")
-
-
-def _credentials(address: str) -> dict[str, str]:
-    """As MLflow's client takes them, from the address or the environment."""
-    import base64
-    from urllib.parse import unquote, urlsplit
-
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return {"Authorization": f"Bearer {token}"}
-    parts = urlsplit(address)
-    name = os.environ.get("MLFLOW_TRACKING_USERNAME") or unquote(parts.username or "")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or unquote(parts.password or "")
-    if not (name and password):
-        return {}
-    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
 def _bucket_problem(service: Service) -> str | None:

@@ -34,7 +34,8 @@ def check_contract(reference: Reference, window: Sample, declared: Mapping[str, 
 def check_columns(reference: Reference, window: Sample, declared: Mapping[str, Declared], parameters: ContractParameters) -> list[Finding]:
     """Every breach of one column.
 
-    Counts are compared with the training rows by Fisher's exact test (Fisher 1935) and a floor in size.
+    Empty cells and values out of range are compared with the training rows by Fisher's exact test (Fisher 1935) and a floor in
+    size, the others by a floor alone.
     """
     found: list[Finding] = []
     for feature in reference.features:
@@ -172,7 +173,7 @@ def _copies(reference: Reference, window: Sample, parameters: ContractParameters
         return
     before, after = (_copied_share(sample, rows) for sample in (reference.test, window))
     if after - before >= parameters.duplicate_increase:
-        text = f"{after:.1%} of the customers have the very features of another customer, {before:.1%} in training"
+        text = f"{after:.1%} of the customers have the very features of another customer, {before:.1%} of the test customers"
         yield broken("duplicates", None, text, "increase of the share of copied rows", after - before)
 
 

@@ -54,6 +54,11 @@ class Finding(BaseModel):
         """What makes it the same trouble in the next window."""
         return f"{self.kind}:{self.column or ''}"
 
+    @property
+    def of_the_service(self) -> bool:
+        """Whether it says nothing of the data: how much the service is asked."""
+        return self.kind in ("silence", "volume")
+
 
 def broken(kind: Kind, column: str | None, text: str, measure: str, strength: float) -> Finding:
     """A breach of the data contract."""

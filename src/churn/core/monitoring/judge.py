@@ -61,9 +61,8 @@ def judge(
     contract = [
         *check_contract(reference, window.sample, declared, parameters.contract),
         *check_freshness(window.ages, parameters.contract),
-        *service,
     ]
-    sound = not any(finding.severity == "alert" for finding in contract)
+    sound = not any(finding.severity == "alert" for finding in contract)  # whatever became of the service since
     unmeasured = why_not_measured(_known(window), window.labelled_of, parameters.performance)
     drift, estimated, measured = _measurements(reference, window, parameters, measurable=not unmeasured)
     later = [
@@ -71,7 +70,7 @@ def judge(
         *estimated_findings(estimated, parameters),
         *_on_sound_data(measured_findings(measured, drift, parameters), reference, window, declared, parameters),
     ]
-    found = [*contract, *(later if sound else [_of_broken_data(finding) for finding in later])]
+    found = [*contract, *service, *(later if sound else [_of_broken_data(finding) for finding in later])]
     found = [_dated(finding, facts.start, reference.version, history) for finding in found]
     action, status = recommend(found, parameters.drift.retrain_after), status_of(found)
     return Verdict(

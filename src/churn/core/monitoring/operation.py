@@ -48,7 +48,7 @@ def check_freshness(ages: NDArray[np.float64], parameters: ContractParameters) -
 def check_service(traffic: Traffic, now: datetime, parameters: ContractParameters) -> list[Finding]:
     """A log that nobody writes to, else one that grows much faster or slower than in the periods before.
 
-    A log too young for `EARLIER` whole periods has no usual volume.
+    A log that does not reach into the last of the `EARLIER` periods has no usual volume.
     """
     if traffic.newest is None:
         return []
@@ -57,7 +57,7 @@ def check_service(traffic: Traffic, now: datetime, parameters: ContractParameter
         text = f"no prediction for {silent:.1f} days: look at the service, and at who asks it"
         return [broken("silence", None, text, "days", silent).model_copy(update={"reading": "service down"})]
     counts = [count / traffic.days for count in traffic.counts]
-    usual = float(np.median(counts[1:])) if len(counts) > EARLIER else 0.0
+    usual = float(np.median(counts[1:])) if len(counts) > EARLIER and counts[-1] else 0.0
     if usual <= 0 or 1 / parameters.volume_factor <= counts[0] / usual <= parameters.volume_factor:
         return []
     text = f"{counts[0]:,.0f} predictions a day, usually {usual:,.0f}"

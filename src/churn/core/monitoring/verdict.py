@@ -38,7 +38,11 @@ class WindowFacts(_Frozen):
 
 
 class HistoryEntry(_Frozen):
-    """What is kept of a verdict: `shown` are the keys that count for persistence, `alerted` the troubles that people know of."""
+    """What is kept of a verdict.
+
+    `broken`: its predictions were made on broken data; `shown` are the keys that count for persistence, `alerted` the
+    troubles that people know of.
+    """
 
     start: datetime
     end: datetime
@@ -46,6 +50,7 @@ class HistoryEntry(_Frozen):
     model_version: str
     status: Status
     action: Action
+    broken: bool = False
     shown: tuple[str, ...]
     alerted: tuple[str, ...] = ()
     estimated_roc_auc: float | None = None
@@ -96,7 +101,7 @@ def not_judged(reason: str, now: datetime, window: WindowFacts, version: str | N
 
 def broken_spans(history: Sequence[HistoryEntry]) -> list[tuple[datetime, datetime]]:
     """From when to when predictions were made on broken data, of whichever version: they say nothing of the customers."""
-    return [(entry.start, entry.end) for entry in history if entry.action == "fix-data"]
+    return [(entry.start, entry.end) for entry in history if entry.broken]
 
 
 def run_of(key: str, start: datetime, version: str, history: Sequence[HistoryEntry]) -> tuple[int, datetime]:
@@ -149,6 +154,7 @@ def remember(history: Sequence[HistoryEntry], verdict: Verdict, alerted: Sequenc
         model_version=verdict.model_version,
         status=verdict.status,
         action=verdict.action,
+        broken=any(finding.check == "contract" and not finding.of_the_service for finding in verdict.alerts),
         shown=verdict.shown,
         alerted=tuple(sorted(alerted)),
         estimated_roc_auc=verdict.estimated.roc_auc if verdict.estimated else None,

@@ -35,7 +35,7 @@ _MISSING_STREAM = 2
 class Customers:
     """Some consecutive rows of the population.
 
-    `codes` index the texts of `population_tables.VALUES`, -1 is an empty cell; charges are USD, NaN where
+    `codes` index the texts of `tables.VALUES`, -1 is an empty cell; charges are USD, NaN where
     empty; `month` is the snapshot's. `probability` is the true churn probability of each customer,
     `churned` the outcome (also where `codes["Churn"]` does not show it yet).
     """

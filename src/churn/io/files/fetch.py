@@ -23,11 +23,11 @@ _PIECE = 1 << 16
 _OFFLINE = "Without a network, `kedro run --pipelines sample_data` writes a sample table instead. Nothing was written."
 
 
-def fetch_telco(destination: Location, url: str = TELCO_URL, sha256: str = TELCO_SHA256, note: Location | None = None) -> bool:
+def fetch_telco(destination: Location, note: Location, url: str = TELCO_URL, sha256: str = TELCO_SHA256) -> bool:
     """Download the table to `destination`; whether anything was downloaded (False: it was there already).
 
-    Takes the place of nothing or of the generated sample that `note` describes (default: sample.json beside
-    the table). The bytes go to a temporary file and are moved only if their hash is `sha256`.
+    Takes the place of nothing or of the generated sample that `note` describes.
+    The bytes go to a temporary file and are moved only if their hash is `sha256`.
 
     Raises:
         ChurnError: another file is in the place, the server cannot be reached or does not have the
@@ -39,8 +39,6 @@ def fetch_telco(destination: Location, url: str = TELCO_URL, sha256: str = TELCO
         raise ChurnError(
             f"The table is a CSV file and cannot become {destination}: let `raw_customers` in conf/base/globals.yml end in .csv."
         )
-    folder, slash, _ = str(destination).rpartition("/")
-    note = note or f"{folder}{slash}sample.json"
     require_replaceable(destination, note)
     with partial(destination) as temporary:
         found = _save(url, temporary)

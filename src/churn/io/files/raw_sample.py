@@ -37,13 +37,14 @@ def write_sample(table: Path, sample: Path, rows: int = ROWS) -> int:
 
 
 def _records(table: Path) -> Iterator[bytes]:
-    """The file's records, each with its line end; a quoted field may hold line ends (RFC 4180)."""
-    record = b""
+    """The file's records, each with its line end, the last with that of the others; a quoted field may hold line ends (RFC 4180)."""
+    record, end = b"", b"\n"
     with table.open("rb") as file:
         for line in file:
             record += line
             if record.count(b'"') % 2 == 0:
-                yield record if record.endswith(b"\n") else record + b"\n"
+                end = b"\r\n" if record.endswith(b"\r\n") else end
+                yield record if record.endswith(b"\n") else record + end
                 record = b""
     if record:
         raise ChurnError(f"{table} ends inside a quoted field.")

@@ -193,7 +193,9 @@ def _carry_out(record: PromotionRecord, token: int, move: Move) -> None:
 def _heal(record: PromotionRecord, token: int) -> None:
     """Close moves that were begun, then see that the champion is the one on record."""
     for move in [found for found in record.moves() if found.outcome == BEGUN]:
-        if registry.aliases().get(CHAMPION) in (move.from_version, move.to_version):
+        if move.action == OUTSIDE:  # it was made before it was noted
+            record.finish(token, move.number)
+        elif registry.aliases().get(CHAMPION) in (move.from_version, move.to_version):
             _carry_out(record, token, move)
         else:
             record.finish(token, move.number, ABANDONED)

@@ -124,7 +124,7 @@ def send(title: str, body: str, urls: Mapping[str, str]) -> tuple[str, ...]:
 def unreached(delivery: Delivery) -> str:
     """Who does not have the message, and the message."""
     which = f"address {', '.join(delivery.failed)} of {URLS_VARIABLE}"
-    return f"The alert did not reach {which}; everything else is done, and the next run tries again.\n{delivery.title}\n{delivery.body}"
+    return f"The message did not reach {which}; everything else is done.\n{delivery.title}\n{delivery.body}"
 
 
 def _sent(url: str, title: str, body: str) -> bool:

@@ -12,18 +12,15 @@ from churn.io.files.whole import WholeFileDataset
 class ArtifactDataset(WholeFileDataset):
     """A dataset with one file; inside a tracked run the file is logged as an artifact of the run.
 
-    kedro-mlflow's own artifact dataset needs the file on the local disk. It turns `_logging_activated` off for
-    pipelines that are not tracked.
+    kedro-mlflow's own artifact dataset needs the file on the local disk.
     """
-
-    _logging_activated = True
 
     def save(self, data: Any) -> None:
         """Write the file, and log it to the active run if there is one."""
         import mlflow
 
         super().save(data)
-        if self._logging_activated and mlflow.active_run() is not None:
+        if mlflow.active_run() is not None:
             self._log()
 
     def _log(self) -> None:

@@ -8,15 +8,12 @@ from churn.io.files.whole import WholeFileDataset
 class MetricsDataset(WholeFileDataset):
     """A flat mapping of metric to number; inside a tracked run it is logged in one call.
 
-    kedro-mlflow's own metric datasets keep no file and send each metric by itself. It turns
-    `_logging_activated` off for pipelines that are not tracked.
+    kedro-mlflow's own metric datasets keep no file and send each metric by itself.
 
     Args:
         filepath: where the file is, local or remote.
         options: what `json.JSONDataset` takes.
     """
-
-    _logging_activated = True
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__({"type": "json.JSONDataset", "filepath": filepath, **options}, metadata)
@@ -26,5 +23,5 @@ class MetricsDataset(WholeFileDataset):
         import mlflow
 
         super().save(data)
-        if self._logging_activated and mlflow.active_run() is not None:
+        if mlflow.active_run() is not None:
             mlflow.log_metrics(data)

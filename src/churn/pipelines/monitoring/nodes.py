@@ -157,7 +157,7 @@ def confirm_delivery(delivered: Delivery, history: list[dict[str, Any]], exporte
         ChurnError: naming the addresses that the alert did not reach.
     """
     if delivered.failed:
-        raise ChurnError(unreached(delivered))
+        raise ChurnError(f"{unreached(delivered)}\nThe next run tries again.")
 
 
 def export(verdict: dict[str, Any]) -> tuple[str, dict[str, float]]:
