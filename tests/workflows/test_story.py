@@ -219,6 +219,12 @@ def test_8_a_broken_version_of_the_table_is_found_in_its_sample(repository: Stor
     assert "Weekly" in jobs["train"].log
     assert repository.stored("raw/churn.csv") == good, "the table of production is as it was"
 
+    table.write_bytes(good + good.splitlines(keepends=True)[-1].replace(good.splitlines()[-1].split(b",")[0], b"a-new-customer"))
+    repository.command(str(repository.root / "docker" / "data.sh"), "push")
+    repository.command("python", "-m", "churn.automation", "table", "--sample")
+    repository.command("python", "-m", "churn.automation", "table")
+    assert repository.stored("raw/churn.csv") == table.read_bytes(), "DVC's version is the table of production"
+
 
 def test_9_a_broken_contract_is_a_failure_and_trains_nothing(repository: Story) -> None:
     broken = repository.stored("raw/churn.csv").replace(b"Month-to-month", b"Weekly")
