@@ -34,7 +34,7 @@ data: install    ## fetch IBM's real telco table
 	@$(BIN)/churn fetch
 
 test: install    ## every test
-	@$(BIN)/python -m pytest --cov --cov-report= -n 2 --dist loadfile $(addprefix --ignore tests/,$(ALONE))
+	@$(BIN)/python -m pytest --cov --cov-report= -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore tests/,$(ALONE))
 	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered $(addprefix tests/,$(ALONE))
 
 lint: install    ## ruff, mypy, import contracts

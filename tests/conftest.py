@@ -12,8 +12,17 @@ from hypothesis import settings
 from tests.projects import QUICK, ROOT, SAMPLE_ROWS, copy_project, run_command
 from tests.services.fixtures import mlflow_server, postgres, redis, run_folder, s3  # noqa: F401 - fixtures
 
+LONGEST = ("test_story.py", "test_main_job.py", "test_readme.py", "test_pull_request.py", "test_registry_crashes.py")
+"""The files that take minutes, longest first."""
+
 settings.register_profile("untimed", settings(), deadline=None)  # a busy machine is not a failure
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that workers that take whole files end at about the same time."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="module", autouse=True)
