@@ -68,14 +68,13 @@ def newest(connection: "Connection", wanted: int, until: datetime | None = None)
     """
     found: dict[str, Any] = {}
     repeated = 0
-    for _, moment in groupby(_stream(connection, None, until, wanted * _SCAN), key=lambda row: row.predicted_at):
-        for row in sorted(moment, key=_chance):
-            if row.customer_id in found:
-                repeated += 1
-            elif len(found) < wanted:
-                found[row.customer_id] = row
-        if len(found) == wanted:
+    for row in _stream(connection, None, until, wanted * _SCAN):
+        if row.customer_id in found:
+            repeated += 1
+        elif len(found) == wanted:
             break
+        else:
+            found[row.customer_id] = row
     return Found(list(found.values()), repeated)
 
 
@@ -144,7 +143,7 @@ def _chance(row: Any) -> bytes:
 
 
 def _stream(connection: "Connection", since: datetime | None, until: datetime | None, most: int) -> Iterator[Any]:
-    """Newest first, in the order of the index on the time."""
+    """Newest first, which the index on the time gives; those of one moment by lot, since each database has an order of its own."""
     from sqlalchemy import select
 
     log = _table()
@@ -153,9 +152,10 @@ def _stream(connection: "Connection", since: datetime | None, until: datetime | 
         rows = rows.where(log.c.predicted_at > since)
     if until is not None:
         rows = rows.where(log.c.predicted_at <= until)
-    question = rows.order_by(log.c.predicted_at.desc(), log.c.prediction_id).limit(most)
+    question = rows.order_by(log.c.predicted_at.desc()).limit(most)
     with connection.execution_options(stream_results=True, yield_per=CHUNK).execute(question) as result:
-        yield from result
+        for _, moment in groupby(result, key=lambda row: row.predicted_at):
+            yield from sorted(moment, key=_chance)
 
 
 @cache
