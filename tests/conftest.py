@@ -12,7 +12,7 @@ from hypothesis import settings
 from tests.projects import QUICK, ROOT, SAMPLE_ROWS, copy_project, run_command
 from tests.services.fixtures import mlflow_server, postgres, redis, run_folder, s3  # noqa: F401 - fixtures
 
-LONGEST = ("test_story.py", "test_main_job.py", "test_readme.py", "test_pull_request.py", "test_registry_crashes.py")
+LONGEST = ("test_main_job.py", "test_story.py", "test_bit_equality.py", "test_readme.py", "test_registry_crashes.py")
 """The files that take minutes, longest first."""
 
 settings.register_profile("untimed", settings(), deadline=None)  # a busy machine is not a failure

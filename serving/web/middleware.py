@@ -1,5 +1,7 @@
 """Around every request: its id, its size limit, its metrics, and no error without a problem document."""
 
+import asyncio
+import contextlib
 import logging
 import re
 import secrets
@@ -18,6 +20,8 @@ _GIVEN = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 _OTHER = "other"
 _CLIENT_GONE = 499
 """Counted, never sent: the client has broken off before it could be answered. After nginx."""
+_LINGER, _LINGER_SECONDS = 10, 5.0
+"""What is still taken of a body that is too large: so many times the limit, and for so long."""
 
 
 class _TooLargeError(Exception):
@@ -61,7 +65,8 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         headers = dict(scope["headers"])
         self._receive, self._send, self._scope, self._limit = receive, send, scope, limit
-        self._read, self.status = 0, 0
+        self._read, self._ended, self.status = 0, False, 0
+        self._waits = headers.get(b"expect", b"").lower() == b"100-continue"  # such a client sends its body once it is asked to
         length = headers.get(b"content-length", b"0")
         self.announced = int(length) if length.isdigit() else 0
         given = headers.get(b"x-request-id", b"")
@@ -69,11 +74,23 @@ class _Exchange:
         scope.setdefault("state", {})["request_id"] = self._id.decode()
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        self._read += len(message.get("body", b""))
+        message = await self._next()
         if self._read > self._limit:
             raise _TooLargeError
         return message
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        return message
+
+    async def _discard(self) -> None:
+        """Take the rest of a body for a while: who is still sending when the connection closes never sees the answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while not self._ended and self._read <= _LINGER * self._limit:
+                    await self._next()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -84,6 +101,8 @@ class _Exchange:
     async def fail(self, error: Exception) -> None:
         if isinstance(error, _TooLargeError):
             problem = problems.ProblemError(413, "too-large", "Request too large", f"A request may have at most {self._limit} bytes.")
+            if not self._waits:
+                await self._discard()
         else:
             _log.error("%r failed [request %s]", self._scope["path"], self._id.decode(), exc_info=error)
             problem = problems.internal()

@@ -181,14 +181,18 @@ def test_the_training_job_finds_a_table_that_lies_elsewhere(checkout: Path, s3: 
     data(checkout, s3, "push")
     table.unlink()
 
-    def job(*options: str) -> subprocess.CompletedProcess[str]:
+    def job(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
         line = [str(BIN / "python"), "-m", "churn.automation", "table", *options]
         kept = {key: value for key, value in activated().items() if not key.startswith("AWS_")}
-        return subprocess.run(line, cwd=checkout, env={**kept, **s3.environment}, capture_output=True, text=True, check=False)
+        return subprocess.run(line, cwd=checkout, env={**kept, **s3.environment, **settings}, capture_output=True, text=True, check=False)
 
     done = job()
     assert "The raw table is the version of data/tables/churn.csv.dvc." in done.stdout, done.stderr
     assert table.read_bytes() == b"id,Churn\n1,No\n2,Yes\n"
+    (checkout / "conf" / "mine").mkdir()
+    (checkout / "conf" / "mine" / "globals.yml").write_text("raw_customers: elsewhere/churn.csv\n")
+    done = job(KEDRO_ENV="mine")
+    assert (checkout / "elsewhere" / "churn.csv").read_bytes() == table.read_bytes(), done.stderr
     refused = job("--sample")
     assert refused.returncode != 0
     assert "mend `raw_customers` in conf/sample/globals.yml" in refused.stderr

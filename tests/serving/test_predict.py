@@ -1,5 +1,8 @@
 """The API on the embedded default, over HTTP."""
 
+import contextlib
+import http.client
+import json
 import socket
 import uuid
 from datetime import datetime
@@ -206,6 +209,32 @@ def test_errors_outside_the_routes_are_problem_documents_too(server: Server):
         server.post("/predict", b"customer_id=c-0007", {"Content-Type": "application/x-www-form-urlencoded"}), 415, "unsupported-media-type"
     )
     problem(server.post("/predict", b" " * 1_000_001), 413, "too-large")
+
+
+def test_who_sends_too_much_gets_the_answer_and_not_a_closed_connection(server: Server):
+    for chunked in (False, True):
+        for _ in range(20):
+            status, text = sent_slowly(server, 3_000_000, chunked)
+            assert (status, json.loads(text)["type"]) == (413, "urn:churn:problem:too-large")
+    with contextlib.suppress(ConnectionError):  # far too much is not taken to its end
+        assert sent_slowly(server, 100_000_000, chunked=False)[0] == 413
+    assert server.health()["status"] == "ready"
+
+
+def sent_slowly(server: Server, size: int, chunked: bool) -> tuple[int, str]:
+    """The answer to a body that is still on its way when the server knows enough, on a connection that is to close after it."""
+    connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=60)
+    piece = b" " * 50_000
+    headers = {"Content-Type": "application/json", "Connection": "close"}
+    try:
+        if chunked:
+            connection.request("POST", "/predict", (piece for _ in range(size // len(piece))), headers, encode_chunked=True)
+        else:
+            connection.request("POST", "/predict", (piece for _ in range(size // len(piece))), {**headers, "Content-Length": str(size)})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 def test_health_metrics_and_examples_that_work_when_pasted(server: Server):

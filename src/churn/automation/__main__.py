@@ -39,6 +39,8 @@ def table(sample: bool) -> None:
     if pointer := _pointer(versioned, settings.root):
         _run("dvc", "pull", pointer)
         if target != str(versioned):
+            if not places.is_remote(target):
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
             system, path = places.filesystem(target)
             system.put_file(str(versioned), path)
         click.echo(f"The raw table is the version of {pointer}.")
