@@ -1,5 +1,6 @@
 """The pipeline `scoring` with its real catalog, on a small table and model."""
 
+import gc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,19 @@ def test_a_list_that_is_not_there_yet_says_how_to_write_it(tmp_path):
     with pytest.raises(DatasetError) as raised:
         ParquetBatchesDataset(str(tmp_path / "retention_list.parquet")).load()
     assert "kedro run --pipelines scoring" in str(raised.value)
+
+
+def test_a_reader_that_is_left_behind_asks_the_engine_nothing_when_it_is_collected(monkeypatch):
+    """That happens in any thread, also in one that a query waits for: its last words would be waited for, for ever."""
+    import ibis
+
+    engine = ibis.duckdb.connect()
+    dataset = QueryBatchesDataset(rows=1000)
+    dataset.save(engine.sql("select range as x from range(500000)"))
+    reader = dataset.load()
+    assert reader.read_next_batch().num_rows
+    asked: list[str] = []
+    monkeypatch.setattr(type(engine), "raw_sql", lambda _, statement, **__: asked.append(statement))
+    del reader
+    gc.collect()
+    assert asked == []

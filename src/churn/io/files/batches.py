@@ -61,17 +61,24 @@ class QueryBatchesDataset(AbstractDataset["ir.Table", "RecordBatchReader"]):
 
 
 def _run(expression: "ir.Table", rows: int, memory: str) -> Iterator[Any]:
+    """Batches, under a limit of the memory while they are read.
+
+    There is no `finally`: whoever collects the garbage closes a reader that was left behind, perhaps the very thread that a
+    query of the same engine waits for. The limit then stays until the next reader.
+    """
     engine = expression.get_backend()
-    bounded = engine.name == "duckdb"
     try:
-        if bounded:
-            engine.raw_sql(f"SET memory_limit = '{memory}'")
+        _limit(engine, f"SET memory_limit = '{memory}'")
         yield from engine.to_pyarrow_batches(expression, chunk_size=rows)
     except Exception as error:
+        _limit(engine, "RESET memory_limit")
         raise failed("", error) from error
-    finally:
-        if bounded:
-            engine.raw_sql("RESET memory_limit")
+    _limit(engine, "RESET memory_limit")
+
+
+def _limit(engine: Any, statement: str) -> None:
+    if engine.name == "duckdb":
+        engine.raw_sql(statement)
 
 
 class ParquetBatchesDataset(AbstractDataset["RecordBatchReader", "RecordBatchReader"]):
