@@ -20,6 +20,7 @@ import pytest
 
 from churn import config
 from churn.core.modelling.model import ChurnModel
+from churn.io.connections import without_secret
 from churn.io.models.registry import CHAMPION, MODEL_NAME
 from serving import metrics
 from serving.champion import champion_files, fetch_champion, registry_poll
@@ -112,6 +113,7 @@ def test_a_name_and_password_in_the_registrys_address_are_sent_and_never_shown(m
     with pytest.raises(registry_poll.UnreachableError) as told:
         registry_poll.registered_champion("http://me:secret@localhost:none")
     assert "secret" not in str(told.value)
+    assert without_secret("http://me:secret@[::1]:5000") == "http://[::1]:5000", "the brackets of IPv6 belong to the address"
 
 
 RATE, FLIPS, CLIENTS = 100, 20, 16

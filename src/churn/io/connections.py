@@ -67,7 +67,8 @@ def without_secret(url: str) -> str:
 
     parts = urlsplit(url)
     user = f"{parts.username}@" if parts.username and not parts.scheme.startswith("http") else ""
-    place = f"{parts.hostname or ''}{_port(parts)}"
+    host = parts.hostname or ""
+    place = f"{f'[{host}]' if ':' in host else host}{_port(parts)}"  # brackets: an IPv6 address
     return f"{parts.scheme.partition('+')[0]}://{user}{place}{parts.path}"
 
 
